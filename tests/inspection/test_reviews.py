@@ -9,12 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drywallqa.errors import ReviewError
-from drywallqa.inspection.ledger import Ledger, Observation
+from drywallqa.inspection.ledger import Ledger, Observation, PhotoRecord
 from drywallqa.inspection.ledger_file import read_ledger, write_ledger
+from drywallqa.inspection.numbering import PlacedObservation, record_visit
 from drywallqa.inspection.review_files import FiledReview
 from drywallqa.inspection.reviews import ReviewContext, apply_reviews
 from inspection_examples import around, finding_of, ledger_of, observation_of, photo_of
 
+APPLIED = ("made", "visit", "applied_to", "digest")
 TIME = "2026-11-30T00:00:00+00:00"
 PHOTOS = (photo_of(), photo_of(path="hall/b.jpg"), photo_of(path="loft/c.jpg", place="loft"))
 
@@ -61,25 +63,25 @@ def test_reject_delete_and_confirm() -> None:
     after = apply_reviews(house(), reviews, CONTEXT)
     assert [states(after)[n][0] for n in (1, 2, 3)] == ["deleted", "open", "open"]
     assert [review.action for review in after.reviews] == ["reject", "delete", "confirm", "comment"]
-    assert after.reviews[3].detail == {"text": "x"}
+    assert after.reviews[3].detail == {"text": "x", "visit": 1}
     assert {review.time for review in after.reviews} == {TIME}
     assert after.next_number == 6
 
 
 def test_merge_on_one_photo_measures_again_and_points_to_the_successor() -> None:
     after = apply_reviews(house(), [decision("merge", 1, **{"with": [2]})], CONTEXT)
-    assert states(after)[2] == ("merged", (1,))
-    (united,) = after.findings[0].observations
+    assert states(after)[1] == states(after)[2] == ("merged", (6,))
+    (united,) = after.findings[-1].observations
     assert len(united.polygon) == 3
     assert united.model == "compact"
-    assert after.findings[1].observations == house().findings[1].observations
-    assert after.next_number == 6
+    assert [f.observations for f in after.findings[:2]] == [f.observations for f in house().findings[:2]]
+    assert after.next_number == 7
 
 
 def test_merge_over_photos_keeps_both_observations() -> None:
     after = apply_reviews(house(), [decision("merge", 1, **{"with": [3]})], CONTEXT)
-    assert [seen.photo for seen in after.findings[0].observations] == ["hall/a.jpg", "hall/b.jpg"]
-    assert after.findings[0].observations[0] == house().findings[0].observations[0]
+    assert [seen.photo for seen in after.findings[-1].observations] == ["hall/a.jpg", "hall/b.jpg"]
+    assert after.findings[-1].observations[0] == house().findings[0].observations[0]
 
 
 def test_split_into_parts_makes_new_numbers() -> None:
@@ -88,7 +90,7 @@ def test_split_into_parts_makes_new_numbers() -> None:
     assert [len(f.observations[0].polygon) for f in after.findings[5:]] == [1, 1]
     assert [f.observations[0].model for f in after.findings[5:]] == ["compact", "compact"]
     assert after.next_number == 8
-    assert after.reviews[0].detail == {"made": [6, 7]}
+    assert after.reviews[0].detail["made"] == [6, 7]
 
 
 def test_split_at_a_point() -> None:
@@ -135,23 +137,23 @@ def test_reviews_that_do_not_fit_name_the_row(review: FiledReview, message: str)
 
 def test_findings_that_are_gone_cannot_change() -> None:
     merged = apply_reviews(house(), [decision("merge", 1, **{"with": [2]}), decision("delete", 3)], CONTEXT)
-    with pytest.raises(ReviewError, match="finding 2 cannot change: it was merged into 1"):
+    with pytest.raises(ReviewError, match="finding 2 cannot change: it was merged into 6"):
         apply_reviews(merged, [decision("delete", 2)], CONTEXT)
-    with pytest.raises(ReviewError, match="finding 2 cannot change: it was merged into 1"):
+    with pytest.raises(ReviewError, match="finding 2 cannot change: it was merged into 6"):
         apply_reviews(merged, [decision("confirm", 2)], CONTEXT)
     with pytest.raises(ReviewError, match="finding 3 cannot change: it was deleted"):
-        apply_reviews(merged, [decision("merge", 1, **{"with": [3]})], CONTEXT)
+        apply_reviews(merged, [decision("merge", 6, **{"with": [3]})], CONTEXT)
 
 
 def test_a_finding_on_several_photos_needs_one_photo_for_a_split() -> None:
     merged = apply_reviews(house(), [decision("merge", 2, **{"with": [3]})], CONTEXT)
-    with pytest.raises(ReviewError, match="finding 2 is on several photos; name one"):
-        apply_reviews(merged, [decision("split", 2)], CONTEXT)
-    after = apply_reviews(merged, [decision("split", 2, photo="hall/a.jpg")], CONTEXT)
-    assert states(after)[2] == ("split", (6, 7))
+    with pytest.raises(ReviewError, match="finding 6 is on several photos; name one"):
+        apply_reviews(merged, [decision("split", 6)], CONTEXT)
+    after = apply_reviews(merged, [decision("split", 6, photo="hall/a.jpg")], CONTEXT)
+    assert states(after)[6] == ("split", (7, 8))
     later = replace(merged.visits[0], number=2)
-    with pytest.raises(ReviewError, match="finding 2 is not on a photo of the newest visit"):
-        apply_reviews(replace(merged, visits=(*merged.visits, later)), [decision("split", 2)], CONTEXT)
+    with pytest.raises(ReviewError, match="finding 6 is not on a photo of the newest visit"):
+        apply_reviews(replace(merged, visits=(*merged.visits, later)), [decision("split", 6)], CONTEXT)
 
 
 def test_older_visits_are_not_measured_again() -> None:
@@ -159,7 +161,7 @@ def test_older_visits_are_not_measured_again() -> None:
     ledger = ledger_of(finding_of(1, old, new), finding_of(2, replace(old, probability=0.4)), photos=PHOTOS)
     ledger = replace(ledger, visits=(*ledger.visits, replace(ledger.visits[0], number=2)))
     after = apply_reviews(ledger, [decision("merge", 1, **{"with": [2]})], CONTEXT)
-    assert [seen.probability for seen in after.findings[0].observations] == [0.5, 0.4, 0.9]
+    assert [seen.probability for seen in after.findings[-1].observations] == [0.5, 0.4, 0.9]
 
 
 def test_the_same_decisions_change_nothing_the_second_time(tmp_path: Path) -> None:
@@ -176,10 +178,58 @@ def test_the_same_decisions_change_nothing_the_second_time(tmp_path: Path) -> No
     write_ledger(once, tmp_path / "inspection.json")
     reread = read_ledger(tmp_path / "inspection.json")
     assert reread == once
-    assert apply_reviews(reread, reviews, replace(CONTEXT, time="2027-01-01T00:00:00+00:00")) == once
+    never = replace(CONTEXT, measure=lambda *_: pytest.fail("measured"), time="2027-01-01T00:00:00+00:00")
+    assert apply_reviews(reread, reviews, never) == once
     more = apply_reviews(reread, [*reviews, decision("comment", 1, text="new")], CONTEXT)
     assert len(more.reviews) == len(once.reviews) + 1
     assert more.findings == once.findings
+
+
+def inspected_again(ledger: Ledger, photos: tuple[PhotoRecord, ...] = PHOTOS) -> Ledger:
+    """The ledger after the model has seen the findings of `house` again on all photos."""
+    seen = [
+        PlacedObservation(f.place, f.concept, f.observations[0])
+        for f in house().findings
+        if f.observations[0].photo in {photo.path for photo in photos if not photo.refused}
+    ]
+    return record_visit(ledger, replace(ledger.visits[0], photos=photos), ledger.places, seen)
+
+
+ALL_ACTIONS = [
+    decision("reject", 3),
+    decision("split", 1, points=[[35.0, 25.0]]),
+    decision("merge", 6, **{"with": [2]}),
+    decision("delete", 7),
+    decision("add", photo="loft/c.jpg", points=[[1.0, 2.0], [30.0, 2.0], [30.0, 9.0]]),
+    decision("reject", 4),
+    decision("confirm", 4),
+]
+
+
+def test_a_new_inspection_of_the_same_photos_restores_reviews_and_numbers() -> None:
+    once = apply_reviews(house(), ALL_ACTIONS, CONTEXT)
+    again = inspected_again(once)
+    assert states(again) != states(once)
+    problems: list[str] = []
+    restored = apply_reviews(again, ALL_ACTIONS, replace(CONTEXT, on_problem=problems.append))
+    assert not problems
+    assert states(restored) == states(once)
+    assert restored == once
+
+
+def test_what_no_longer_fits_a_changed_photo_is_reported_and_not_restored() -> None:
+    once = apply_reviews(house(), ALL_ACTIONS, CONTEXT)
+    changed = tuple(replace(photo, digest="f" * 64) for photo in PHOTOS)
+    problems: list[str] = []
+    restored = apply_reviews(inspected_again(once, changed), [], replace(CONTEXT, on_problem=problems.append))
+    assert problems == [
+        "review 2 (split by Ann) no longer fits: the photo hall/a.jpg has changed since the review",
+        "review 5 (add by Ann) no longer fits: the photo loft/c.jpg has changed since the review",
+    ]
+    assert states(restored)[1] == ("open", ())
+    assert states(restored)[3] == ("deleted", ())
+    added = next(f for f in restored.findings if f.number == once.findings[-1].number)
+    assert added.observations == ()
 
 
 NUMBERS = st.integers(1, 9)
@@ -218,9 +268,7 @@ def _filed_again(ledger: Ledger) -> list[FiledReview]:
     """The decisions that a ledger contains, as a file would contain them again."""
     again = []
     for review in ledger.reviews:
-        detail = {
-            key: value for key, value in review.detail.items() if key not in ("made", "photo", "concept")
-        }
-        photo, concept = review.detail.get("photo", ""), review.detail.get("concept", "")
+        detail = {key: value for key, value in review.detail.items() if key not in APPLIED}
+        photo, concept = detail.pop("photo", ""), detail.pop("concept", "")
         again.append(decision(review.action, review.finding, photo=photo, concept=concept, **detail))
     return again

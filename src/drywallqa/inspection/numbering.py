@@ -99,8 +99,9 @@ def _same_in_photo(
     pairs = sorted(_overlaps(seen, by_photo, concepts), reverse=True)
     found: dict[int, int] = {}
     taken: set[tuple[str, int]] = set()
-    for _, negative, number in pairs:
-        index, photo = -negative, seen[-negative].observation.photo
+    for _, negative_index, negative_number in pairs:
+        index, number = -negative_index, -negative_number
+        photo = seen[index].observation.photo
         if index not in found and (photo, number) not in taken:
             found[index] = number
             taken.add((photo, number))
@@ -112,12 +113,12 @@ def _overlaps(
     by_photo: Mapping[str, Sequence[tuple[int, BoundingBox]]],
     concepts: Mapping[int, str],
 ) -> Iterator[tuple[float, int, int]]:
-    """Yield the overlap, the negative index and the number of each pair that may be one finding."""
+    """Yield the overlap, the negative index and the negative number of each pair that may be one finding."""
     for index, one in enumerate(seen):
         for number, box in by_photo.get(one.observation.photo, ()):
             overlap = _overlap(one.observation.box, box)
             if overlap >= _SAME and concepts[number] == one.concept:
-                yield overlap, -index, number
+                yield overlap, -index, -number
 
 
 def _overlap(one: BoundingBox, other: BoundingBox) -> float:
