@@ -6,7 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.inspection.alignment import Alignment
-from drywallqa.inspection.ledger import CentreLine, Finding, Ledger, Observation, PhotoRecord, Place, Sizes, Visit
+from drywallqa.inspection.ledger import (
+    CentreLine,
+    Finding,
+    Ledger,
+    Observation,
+    PhotoRecord,
+    Place,
+    Sizes,
+    Visit,
+)
 from drywallqa.inspection.measures import Measure
 from drywallqa.inspection.visits import PhotoPair
 

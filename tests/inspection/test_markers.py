@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from drywallqa.errors import MissingExtraError, ScaleError
-from drywallqa.inspection.markers import FAMILIES, find_markers, marker_cells
+from drywallqa.inspection.markers import FAMILIES, find_markers, marker_boxes, marker_cells
 from drywallqa.inspection.scale import project
 from drywallqa.inspection.scale_sources import find_scale, parse_scale_options
 from marker_photos import Scene
@@ -101,3 +101,16 @@ def test_markers__without_opencv(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(MissingExtraError, match="reading a marker needs the optional extra 'inspect'"):
         find_markers(np.zeros((9, 9, 3), np.uint8), 100)
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_boxes__contain_the_marker_of_any_family(family: str) -> None:
+    scene = replace(SMALL, family=family)
+    ((left, top, right, bottom),) = marker_boxes(scene.photo())
+    corners = project(scene.wall_to_photo(), np.array([[-50.0, -50.0], [50.0, 50.0]]))
+    assert left < corners[0, 0] < corners[1, 0] < right
+    assert top < corners[0, 1] < corners[1, 1] < bottom
+
+
+def test_boxes__a_photo_without_a_marker() -> None:
+    assert marker_boxes(np.full((60, 80, 3), 128, np.uint8)) == []

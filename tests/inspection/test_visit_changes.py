@@ -27,7 +27,9 @@ def everything(photo: str, path: LinePath, tolerance: float) -> np.ndarray:
     return np.ones(len(path.points), np.bool_)
 
 
-def compare(before: Ledger, after: Ledger, matrix: np.ndarray | None = None, **looks: object) -> list[FindingChange]:
+def compare(
+    before: Ledger, after: Ledger, matrix: np.ndarray | None = None, **looks: object
+) -> list[FindingChange]:
     pairs = [pair("a.jpg", "b.jpg", matrix)]
     matches = match_findings(seen_in_visit(before, 1), seen_in_visit(after, 1), pairs)
     joined = joined_ledger(before, after, matches, pairs)
@@ -105,11 +107,17 @@ def test_outside_the_other_photo() -> None:
 def test_below_the_detection_limit() -> None:
     tiny = np.diag([0.1, 0.1, 1.0])
     (old, _) = compare(before(), after(ELSEWHERE), tiny)
-    assert (old.change, old.reason) == ("not comparable", "The later photo cannot show a line as narrow as this one.")
+    assert (old.change, old.reason) == (
+        "not comparable",
+        "The later photo cannot show a line as narrow as this one.",
+    )
 
 
 def test_merged_cracks_are_compared_with_all_their_parts() -> None:
-    parts = {3: observation(straight((100, 100), (200, 160))), 4: observation(straight((210, 166), (600, 400)))}
+    parts = {
+        3: observation(straight((100, 100), (200, 160))),
+        4: observation(straight((202, 161), (600, 400))),
+    }
     (change,) = compare(ledger(parts), after())
     assert (change.number, change.merged, change.change) == (4, (3,), "unchanged")
 

@@ -16,7 +16,10 @@ def test_joined__numbers_live_on_and_new_ones_are_never_used_again() -> None:
     before = replace(ledger({2: observation(LINE)}), next_number=9)
     after = ledger({1: observation(LINE, photo="b.jpg"), 2: observation(LINE, photo="b.jpg")}, ("b.jpg",))
     joined = joined_ledger(before, after, Matches({2: 2}, {}), [pair("a.jpg", "b.jpg")])
-    assert [(one.number, [o.visit for o in one.observations]) for one in joined.findings] == [(2, [1, 2]), (9, [2])]
+    assert [(one.number, [o.visit for o in one.observations]) for one in joined.findings] == [
+        (2, [1, 2]),
+        (9, [2]),
+    ]
     assert joined.next_number == 10
     assert joined.visits[1].compared == {"b.jpg": "a.jpg"}
 
@@ -27,7 +30,11 @@ def test_joined__merged_and_repaired_states() -> None:
     before = replace(before, findings=(*before.findings[:2], repaired))
     after = ledger({1: observation(LINE), 2: observation(LINE)})
     joined = joined_ledger(before, after, Matches({1: 1, 2: 3}, {2: 1}), [])
-    assert [(one.state, one.into) for one in joined.findings] == [("open", ()), ("merged", (1,)), ("open", ())]
+    assert [(one.state, one.into) for one in joined.findings] == [
+        ("open", ()),
+        ("merged", (1,)),
+        ("open", ()),
+    ]
 
 
 def test_joined__reviews_get_the_new_numbers() -> None:

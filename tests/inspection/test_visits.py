@@ -60,6 +60,9 @@ def test_link_overlaps__a_crack_on_three_photos_is_one_group() -> None:
     moved = np.array([[1.0, 0, -100], [0, 1, -20], [0, 0, 1]])
     line = observation(LONG)
     first, second = [Seen(1, "crack", line)], [Seen(2, "crack", observation(project(moved, LONG)))]
-    third = [Seen(3, "crack", observation(project(moved @ moved, LONG))), Seen(4, "crack", observation(SHORT))]
+    third = [
+        Seen(3, "crack", observation(project(moved @ moved, LONG))),
+        Seen(4, "crack", observation(SHORT)),
+    ]
     pairs = [pair("a", "b", moved), pair("b", "c", moved)]
     assert link_overlaps({"a": first, "b": second, "c": third}, pairs) == [[1, 2, 3], [4]]

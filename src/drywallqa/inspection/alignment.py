@@ -210,4 +210,4 @@ def _uncertainty(refined: Refined, points: Array) -> float:
         return np.inf
     _, along_x, along_y = derivatives(refined.matrix, points)
     variance = sum(np.einsum("ni,ij,nj->n", rows, refined.covariance, rows) for rows in (along_x, along_y))
-    return float(np.sqrt(np.max(variance)) / UNIT)
+    return float(np.sqrt(max(0.0, float(np.max(variance)))) / UNIT)

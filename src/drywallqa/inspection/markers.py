@@ -27,6 +27,7 @@ FAMILIES = {
 }
 DEFAULT_FAMILY = "aruco-5x5"
 
+_LONGEST_SIDE = 1600  # px of a photo in which the boxes of markers are searched
 _LEAST_CELL = 7.0  # px, of a marker's cell
 _LEAST_READ = 0.97  # share of the edges between black and white cells that must be found
 _MOST_BEND = 0.0004  # root mean square of the bend in the marker's edges, as a share of its side
@@ -88,6 +89,27 @@ def find_markers(photo: NDArray[np.uint8], side_mm: float, family: str = DEFAULT
     if not found:
         raise ScaleError(_nothing_found(grey, family))
     return found
+
+
+def marker_boxes(photo: NDArray[np.uint8]) -> list[tuple[int, int, int, int]]:
+    """Return boxes (left, top, right, bottom in px) around the sheets of all markers in a photo [H,W,3].
+
+    Raises:
+        MissingExtraError: OpenCV is not installed.
+    """
+    cv2, _ = _dictionary(DEFAULT_FAMILY)
+    factor = max(1.0, max(photo.shape[:2]) / _LONGEST_SIDE)
+    small = (max(1, round(photo.shape[1] / factor)), max(1, round(photo.shape[0] / factor)))
+    grey = cv2.resize(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), small, interpolation=cv2.INTER_AREA)
+    boxes = []
+    for corners in (corners for family in FAMILIES for _, corners in _detected(grey, family)):
+        margin = float(
+            np.ptp(corners, axis=0).max()
+        )  # an A4 or Letter sheet reaches one side beyond the marker
+        low, high = (corners.min(0) - margin) * factor, (corners.max(0) + margin) * factor
+        left, top, right, bottom = (int(edge) for edge in (*np.maximum(low, 0), *np.maximum(high, 0)))
+        boxes.append((left, top, right, bottom))
+    return boxes
 
 
 def _dictionary(family: str) -> tuple[Any, Any]:
