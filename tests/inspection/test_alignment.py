@@ -84,7 +84,7 @@ def test_align__different_cracks(seed: int) -> None:
 
 def test_align__one_straight_line_is_not_enough() -> None:
     line = np.linspace((50, 50), (350, 250), 200)
-    assert align(plain([line]), plain([line + (3.0, 2.0)])) is None
+    assert align(plain([line]), plain([line + np.array([3.0, 2.0])])) is None
 
 
 def test_align__a_marker_that_moved_to_another_wall_is_hidden() -> None:

@@ -44,7 +44,9 @@ def test_match__lines_that_cross_are_different() -> None:
 
 
 def test_match__lines_side_by_side_are_different() -> None:
-    assert not match_findings({"a": seen(LONG)}, {"b": seen(LONG + (0, 15))}, [pair("a", "b")]).number_of
+    assert not match_findings(
+        {"a": seen(LONG)}, {"b": seen(LONG + np.array([0, 15]))}, [pair("a", "b")]
+    ).number_of
 
 
 def test_match__concepts_are_not_mixed() -> None:

@@ -1,8 +1,8 @@
 """Refine a rough homography between two photos by least squares on matched features and on centre lines.
 
 A point of a line must lie anywhere on a line of the other photo that runs in the same direction
-(point-to-line ICP: Chen and Medioni, 1992). The unit of all coordinates is half the longer side of a photo, and
-the origin is its centre.
+(point-to-line ICP: Chen and Medioni, 1992). The unit of all coordinates is half the longer side of a photo.
+The origin is the centre of the photo.
 """
 
 from __future__ import annotations
