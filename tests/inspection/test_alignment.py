@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from drywallqa.inspection.alignment import Alignment, align
-from drywallqa.inspection.alignment_features import PhotoFeatures, find_features
+from drywallqa.inspection.alignment_features import AlignmentFeatures, find_features
 from drywallqa.inspection.scale import project
 
 cv2 = pytest.importorskip("cv2")
@@ -35,7 +35,7 @@ def warped(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.warpPerspective(photo, TILTED, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REFLECT))
 
 
-def plain(lines: list[NDArray[np.float64]]) -> PhotoFeatures:
+def plain(lines: list[NDArray[np.float64]]) -> AlignmentFeatures:
     return find_features(np.full((HEIGHT, WIDTH, 3), 170, np.uint8), lines)
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from drywallqa.inspection.scale import project
-from drywallqa.inspection.visits import Seen, link_overlaps, match_findings
+from drywallqa.inspection.visits import SeenFinding, link_overlaps, match_findings
 from visited_walls import observation, pair, straight
 
 TILTED = np.array([[0.8, 0.1, 50.0], [-0.05, 0.85, 60.0], [1e-4, 5e-5, 1.0]])
 
 
-def seen(*lines: np.ndarray, concept: str = "crack") -> list[Seen]:
-    return [Seen(number, concept, observation(line)) for number, line in enumerate(lines, 1)]
+def seen(*lines: np.ndarray, concept: str = "crack") -> list[SeenFinding]:
+    return [SeenFinding(number, concept, observation(line)) for number, line in enumerate(lines, 1)]
 
 
 LONG, SHORT = straight((100, 100), (600, 400)), straight((200, 500), (400, 450))
@@ -61,10 +61,13 @@ def test_match__photos_without_alignment() -> None:
 def test_link_overlaps__a_crack_on_three_photos_is_one_group() -> None:
     moved = np.array([[1.0, 0, -100], [0, 1, -20], [0, 0, 1]])
     line = observation(LONG)
-    first, second = [Seen(1, "crack", line)], [Seen(2, "crack", observation(project(moved, LONG)))]
+    first, second = (
+        [SeenFinding(1, "crack", line)],
+        [SeenFinding(2, "crack", observation(project(moved, LONG)))],
+    )
     third = [
-        Seen(3, "crack", observation(project(moved @ moved, LONG))),
-        Seen(4, "crack", observation(SHORT)),
+        SeenFinding(3, "crack", observation(project(moved @ moved, LONG))),
+        SeenFinding(4, "crack", observation(SHORT)),
     ]
     pairs = [pair("a", "b", moved), pair("b", "c", moved)]
     assert link_overlaps({"a": first, "b": second, "c": third}, pairs) == [[1, 2, 3], [4]]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drywallqa.inspection.alignment_features import PhotoFeatures, load_opencv
+from drywallqa.inspection.alignment_features import AlignmentFeatures, load_opencv
 from drywallqa.inspection.alignment_refinement import (
     AGREES,
     UNIT,
@@ -116,7 +116,7 @@ class Agreement:
         return self.overlap >= _LEAST_OVERLAP and (by_texture or by_lines)
 
 
-def align(first: PhotoFeatures, second: PhotoFeatures) -> Alignment | None:
+def align(first: AlignmentFeatures, second: AlignmentFeatures) -> Alignment | None:
     """Align two photos. The same photos always give the same result.
 
     Returns:

@@ -41,7 +41,7 @@ class Features:
 
 
 @dataclass(frozen=True)
-class PhotoFeatures:
+class AlignmentFeatures:
     """What an alignment compares of one photo.
 
     Attributes:
@@ -74,7 +74,7 @@ def load_opencv() -> Any:
 
 def find_features(
     photo: NDArray[np.uint8], lines: Sequence[Array] = (), hidden: Sequence[Box] = ()
-) -> PhotoFeatures:
+) -> AlignmentFeatures:
     """Compute the features of one photo.
 
     Args:
@@ -92,12 +92,14 @@ def find_features(
     points = np.concatenate(pieces) if pieces else np.zeros((0, 2))
     normals = np.concatenate([_normals(piece) for piece in pieces]) if pieces else np.zeros((0, 2))
     every = -(-len(points) // _MOST_POINTS) or 1
-    return PhotoFeatures(
+    return AlignmentFeatures(
         size, _texture(photo, hidden), _drawing(lines, size), points[::every], normals[::every]
     )
 
 
-def match_features(first: PhotoFeatures, second: PhotoFeatures) -> tuple[Array, Array, NDArray[np.bool_]]:
+def match_features(
+    first: AlignmentFeatures, second: AlignmentFeatures
+) -> tuple[Array, Array, NDArray[np.bool_]]:
     """Match the features of two photos.
 
     Returns:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drywallqa.inspection.alignment_features import PhotoFeatures, match_features
+from drywallqa.inspection.alignment_features import AlignmentFeatures, match_features
 from drywallqa.inspection.scale import project
 
 Array = NDArray[np.float64]
@@ -74,7 +74,7 @@ class Refined:
     covariance: Array
 
 
-def matched_photos(first: PhotoFeatures, second: PhotoFeatures) -> MatchedPhotos:
+def matched_photos(first: AlignmentFeatures, second: AlignmentFeatures) -> MatchedPhotos:
     """Match two photos, and convert all points to half longer sides."""
     start, end, from_texture = match_features(first, second)
     return MatchedPhotos(
@@ -86,19 +86,19 @@ def matched_photos(first: PhotoFeatures, second: PhotoFeatures) -> MatchedPhotos
     )
 
 
-def from_pixels(photo: PhotoFeatures) -> Array:
+def from_pixels(photo: AlignmentFeatures) -> Array:
     """Return the matrix [3,3] from px of a photo to half longer sides."""
     return np.asarray(np.linalg.inv(to_pixels(photo)))
 
 
-def to_pixels(photo: PhotoFeatures) -> Array:
+def to_pixels(photo: AlignmentFeatures) -> Array:
     """Return the matrix [3,3] from half longer sides to px of a photo."""
     height, width = photo.size
     half = max(height, width) / 2
     return np.array([[half, 0, (width - 1) / 2], [0, half, (height - 1) / 2], [0, 0, 1]])
 
 
-def _line_points(photo: PhotoFeatures) -> LinePoints:
+def _line_points(photo: AlignmentFeatures) -> LinePoints:
     half = np.array(photo.size[::-1]) / max(photo.size)
     return LinePoints(project(from_pixels(photo), photo.line_points), photo.line_normals, half)
 

@@ -106,7 +106,7 @@ def distances(points: Array, others: Array) -> tuple[Array, NDArray[np.intp]]:
     return np.concatenate(nearest), np.concatenate(index)
 
 
-def inside(points: Array, photo: PhotoRecord, margin: float = 0.0) -> Mask:
+def inside_photo(points: Array, photo: PhotoRecord, margin: float = 0.0) -> Mask:
     """Return which points [N,2] lie in a photo and at least `margin` px from its border."""
     low, high = margin, np.array([photo.width, photo.height]) - 1 - margin
     return np.asarray(((points >= low) & (points <= high)).all(axis=1))

@@ -75,7 +75,7 @@ def width_difference(
     """
     apart, index = distances(after.points, before.points)
     common = (apart <= tolerance) & np.isfinite(after.widths) & np.isfinite(before.widths[index])
-    measures = mean_width(then), mean_width(now)
+    measures = _mean_width(then), _mean_width(now)
     if not common.any() or measures[0] is None or measures[1] is None:
         return None
     factor = _factor(now, after)
@@ -86,7 +86,7 @@ def width_difference(
         return Difference("px", earlier.high, later.low, low, low, high) if proven else None
     change = after.widths[common] - before.widths[index[common]]
     half = _NORMAL_95 * float(
-        np.hypot(np.hypot(sigma_of(earlier), sigma_of(later)), _spread(change, after.step))
+        np.hypot(np.hypot(_sigma_of(earlier), _sigma_of(later)), _spread(change, after.step))
     )
     value = float(change.mean())
     mean = float(before.widths[index[common]].mean())
@@ -112,7 +112,7 @@ def length_difference(
     return Difference("px", before.length, before.length + value, value, value - half, value + half)
 
 
-def mean_width(pieces: Pieces) -> Measure | None:
+def _mean_width(pieces: Pieces) -> Measure | None:
     """Return the mean width in px of the pieces of a finding, weighted by their lengths; None if unknown."""
     sizes = [one.px for one in pieces if one.px is not None and one.centre_lines]
     if not sizes:
@@ -128,7 +128,7 @@ def mean_width(pieces: Pieces) -> Measure | None:
     return Measure(min(max(value, low), high), low, high)
 
 
-def sigma_of(measure: Measure) -> float:
+def _sigma_of(measure: Measure) -> float:
     """Return the standard uncertainty of a measure, in its unit."""
     return (measure.high - measure.low) / (2 * _NORMAL_95)
 
@@ -147,4 +147,4 @@ def _spread(change: Array, step: float) -> float:
 
 
 def _length_sigma(pieces: Pieces) -> float:
-    return float(np.sqrt(sum(sigma_of(one.px.length) ** 2 for one in pieces if one.px is not None)))
+    return float(np.sqrt(sum(_sigma_of(one.px.length) ** 2 for one in pieces if one.px is not None)))

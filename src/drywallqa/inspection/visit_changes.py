@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from drywallqa.inspection.finding_overlap import (
     LinePath,
     distances,
-    inside,
+    inside_photo,
     mapped_path,
     overlap_length,
     path_of,
@@ -154,7 +154,7 @@ def _compare(visits: VisitPair, before: Observed, after: Observed, blank: Findin
 def _fresh(visits: VisitPair, pair: PhotoPair, path: LinePath, mapped: LinePath) -> NDArray[np.bool_]:
     """Return the points of the later line that the earlier photo could have shown and does not show."""
     apart, _ = distances(mapped.points, path.points)
-    fresh = (apart > pair.tolerance) & inside(mapped.points, pair.first, pair.tolerance)
+    fresh = (apart > pair.tolerance) & inside_photo(mapped.points, pair.first, pair.tolerance)
     if pair.first.detection_limit_px is not None:
         fresh &= mapped.widths >= pair.first.detection_limit_px
     if fresh.any():
@@ -179,7 +179,7 @@ def _search(visits: VisitPair, observed: Observed, is_before: bool, blank: Findi
             continue
         alignment = pair.alignment if is_before else pair.alignment.inverse()
         mapped = mapped_path(path_of(observed[here.path]), alignment)
-        if not len(mapped.points) or inside(mapped.points, there).mean() < _LEAST_INSIDE:
+        if not len(mapped.points) or inside_photo(mapped.points, there).mean() < _LEAST_INSIDE:
             continue
         found = replace(found, before=pair.first.path, after=pair.second.path)
         if _too_narrow(mapped, there):

@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from drywallqa.inspection.ledger import Finding, Ledger, Observation, Review, Visit
-from drywallqa.inspection.visits import Matches, PhotoPair, Seen
+from drywallqa.inspection.visits import Matches, PhotoPair, SeenFinding
 
 _GONE = ("merged", "split", "deleted")
 
 
-def seen_in_visit(ledger: Ledger, visit: int) -> dict[str, list[Seen]]:
+def seen_in_visit(ledger: Ledger, visit: int) -> dict[str, list[SeenFinding]]:
     """Return the findings on each photo of a visit, without findings that were merged, split or deleted."""
-    seen: dict[str, list[Seen]] = {}
+    seen: dict[str, list[SeenFinding]] = {}
     for finding in ledger.findings:
         if finding.state not in _GONE:
             for one in finding.observations:
                 if one.visit == visit:
-                    seen.setdefault(one.photo, []).append(Seen(finding.number, finding.concept, one))
+                    seen.setdefault(one.photo, []).append(SeenFinding(finding.number, finding.concept, one))
     return seen
 
 

@@ -39,7 +39,7 @@ class PhotoPair:
 
 
 @dataclass(frozen=True)
-class Seen:
+class SeenFinding:
     """One finding on one photo.
 
     Attributes:
@@ -53,7 +53,7 @@ class Seen:
     observation: Observation
 
 
-SeenByPhoto = Mapping[str, Sequence[Seen]]
+SeenByPhoto = Mapping[str, Sequence[SeenFinding]]
 """Path of a photo → its findings."""
 
 
