@@ -170,8 +170,6 @@ def describe_machine() -> str:
 def time_clipseg(photo: Photo, threads: int, seconds: float, prompts: Sequence[int]) -> dict[str, Any]:
     """Measure how long CLIPSeg (from transformers, full size, random weights) takes from an array to masks.
 
-    CLIPSeg encodes the photo again for each prompt.
-
     Args:
         photo: uint8 [H,W,3].
         threads: Number of torch threads.
@@ -180,6 +178,29 @@ def time_clipseg(photo: Photo, threads: int, seconds: float, prompts: Sequence[i
 
     Returns:
         `parameters` is the number of weights. `median_ms` and `cpu_ms` map each number of prompts to a time.
+
+    Raises:
+        MissingExtraError: torch or transformers is not installed.
+    """
+    segment, parameters = load_clipseg(photo, threads)
+    found: dict[str, Any] = {"parameters": parameters}
+    took = {
+        count: np.median(time_repeatedly(partial(segment, count), seconds, 3), axis=0) for count in prompts
+    }
+    for column, name in enumerate(("median_ms", "cpu_ms")):
+        found[name] = {count: 1e3 * float(times[column]) for count, times in took.items()}
+    return found
+
+
+def load_clipseg(photo: Photo, threads: int) -> tuple[Callable[[int], None], int]:
+    """Create CLIPSeg with random weights. It encodes the photo again for each prompt.
+
+    Args:
+        photo: uint8 [H,W,3].
+        threads: Number of torch threads.
+
+    Returns:
+        A function that segments the photo with a number of prompts, and the number of weights.
 
     Raises:
         MissingExtraError: torch or transformers is not installed.
@@ -206,10 +227,4 @@ def time_clipseg(photo: Photo, threads: int, seconds: float, prompts: Sequence[i
                 logits = logits.reshape(CLIPSEG_SIDE, CLIPSEG_SIDE).numpy()
                 np.greater(sigmoid(placement.restore(logits)), np.float32(0.5))
 
-    found: dict[str, Any] = {"parameters": sum(p.numel() for p in model.parameters())}
-    took = {
-        count: np.median(time_repeatedly(partial(segment, count), seconds, 3), axis=0) for count in prompts
-    }
-    for column, name in enumerate(("median_ms", "cpu_ms")):
-        found[name] = {count: 1e3 * float(times[column]) for count, times in took.items()}
-    return found
+    return segment, sum(p.numel() for p in model.parameters())
