@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+
 from compare_commits import ROOT, Side, side, table
 
 # Both scripts segment the photo once per line of input, and print the wall time and the CPU time in ms.
@@ -65,7 +66,8 @@ class Worker:
 
     def segment(self, prompts: int) -> tuple[float, float]:
         """Segment the photo with a number of prompts. Return the wall time and the CPU time in ms."""
-        assert self.process.stdin and self.process.stdout
+        assert self.process.stdin
+        assert self.process.stdout
         print(prompts, file=self.process.stdin, flush=True)
         took, cpu = self.process.stdout.readline().split()
         return float(took), float(cpu)

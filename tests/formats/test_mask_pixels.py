@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from drywallqa.formats.mask_pixels import read_marked, survey_mask
+from drywallqa.formats.mask_pixels import UNCLEAR, read_marked, survey_mask
 from drywallqa.formats.pixel_values import describe_value, parse_value
 
 HEIGHT, WIDTH = 120, 200
@@ -209,3 +209,59 @@ def test_survey__small_numbers_in_16_bit_colours_are_refused(high, readable, tmp
     else:
         with pytest.raises(ValueError, match="upper 8 bits"):
             survey_mask(path)
+
+
+@pytest.mark.parametrize("high", [1, 2, 20])
+@pytest.mark.parametrize("suffix", [".jpg", ".webp"])
+def test_survey__small_numbers_in_a_file_with_lossy_compression_are_refused(suffix, high, tmp_path):
+    with pytest.raises(ValueError, match="lossy compression"):
+        survey_mask(_saved(_grey(high), tmp_path / f"m{suffix}"))
+    assert survey_mask(_saved(_full(0), tmp_path / f"empty{suffix}")).counts == {0: 24000}
+
+
+def test_survey__a_webp_file_is_lossy_only_if_its_colours_are(tmp_path):
+    exact = _saved(_grey(1), tmp_path / "a.webp", lossless=True)
+    assert survey_mask(exact).counts == {1: 1600, 0: 22400}
+    alpha = _saved(ENCODINGS["white under alpha"][0], tmp_path / "b.webp", lossless=True, exact=True)
+    assert survey_mask(alpha).counts == {255: 1600, 0: 22400}
+    numbers = Image.merge("RGBA", (*[_grey(1)] * 3, _full(255).point(lambda _: 254)))
+    with pytest.raises(ValueError, match="lossy compression"):
+        survey_mask(_saved(numbers, tmp_path / "c.webp"))
+    clear = survey_mask(_saved(_grey(), tmp_path / "d.webp", quality=90))
+    assert clear.counts == {255: 1600, 0: 22400}
+
+
+def test_survey__similar_values_of_a_table_in_a_file_with_lossy_compression_are_refused(tmp_path):
+    path = _saved(_grey(2), tmp_path / "m.jpg")
+    with pytest.raises(ValueError, match="lossy compression"):
+        survey_mask(path, table={1, 2})
+    assert survey_mask(_saved(_full(0), path), table={100, 200}).counts == {0: 24000}
+
+
+def test_survey__a_rare_class_in_a_file_with_lossy_compression_is_never_rounded_away(tmp_path):
+    pixels = np.asarray(_grey()).copy()
+    pixels[80:89, 20:29] = 100
+    path = _saved(Image.fromarray(pixels), tmp_path / "m.jpg", quality=90)
+    assert survey_mask(path).levels == ()
+    assert survey_mask(path, known=(100, 255)).counts == {0: 22319, 255: 1600, 100: 81}
+
+
+def test_survey__soft_edges_that_pass_through_a_third_class_are_unclear(tmp_path):
+    pixels = np.zeros((4 * HEIGHT, 4 * WIDTH), np.uint8)
+    pixels[42:122, 42:202], pixels[242:402, 242:402] = 100, 200
+    image = Image.fromarray(pixels).resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR)
+    path = _saved(image, tmp_path / "m.png")
+    file = survey_mask(path, known=(100, 200))
+    assert file.levels == (0, 100, 200)
+    assert file.counts[UNCLEAR] > 0
+    rows, columns = np.nonzero(read_marked(path, {100}, file.levels))
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (11, 29, 11, 49)
+    assert (np.asarray(image)[read_marked(path, {UNCLEAR}, file.levels)] // 10 < 16).all()
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif"])
+def test_survey__a_rotation_in_exif_data_is_refused(suffix, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    with pytest.raises(ValueError, match="EXIF rotation"):
+        survey_mask(_saved(_grey(), tmp_path / f"m{suffix}", exif=exif))

@@ -16,10 +16,11 @@ from pathlib import Path
 from drywallqa.errors import DataError
 from drywallqa.formats import problems
 from drywallqa.formats.annotations import ReadOptions, relative_name
-from drywallqa.formats.mask_pixels import CLASS_NUMBERS, MaskFile
+from drywallqa.formats.mask_pixels import UNCLEAR, MaskFile
 from drywallqa.formats.mask_tables import ClassTable
 from drywallqa.formats.pixel_values import NEAR, Value, describe_value, distance, parse_value
 from drywallqa.formats.problems import Problem
+from drywallqa.formats.soft_edges import CLASS_NUMBERS
 
 IGNORE, BACKGROUND = "ignore", "background"
 MOSTLY = 0.5
@@ -204,11 +205,16 @@ class _Reading:
             yield Problem(problems.SOFT_MASK, "", f"masks of '{self.group.name}'", text)
         for value in sorted(self.border, key=describe_value):
             files = [file for file in self.group.files if value in file.counts]
+            where = f"{self.totals[value]} px in {_listed(files, root)}"
             text = (
                 f"the value {describe_value(value)} beside class numbers was read as pixels that nobody "
-                f"labelled ({self.totals[value]} px in {_listed(files, root)}); pass --value "
-                f'"{describe_value(value)}={IGNORE}" to confirm this'
+                f'labelled ({where}); pass --value "{describe_value(value)}={IGNORE}" to confirm this'
             )
+            if value == UNCLEAR:
+                text = (
+                    "soft edges between two classes have the value of a third class and were read as pixels "
+                    f"that nobody labelled ({where}); save the masks without soft edges"
+                )
             yield Problem(problems.UNKNOWN_PIXELS, "", f"masks of '{self.group.name}'", text)
 
 
@@ -218,8 +224,9 @@ def _listed(files: Sequence[MaskFile], root: Path) -> str:
 
 
 def _border(file: MaskFile) -> set[Value]:
-    """Return the values of a file that mark the unlabelled border of objects, as in Pascal VOC."""
-    others = set(file.counts) - {_BLACK, _BORDER, _BORDER_COLOUR}
+    """Return the values of unlabelled borders of objects, as in Pascal VOC, and of unclear edges."""
+    others = set(file.counts) - {_BLACK, _BORDER, _BORDER_COLOUR, UNCLEAR}
     numbers = all(isinstance(value, int) and value <= CLASS_NUMBERS for value in others)
     found: set[Value] = {_BORDER_COLOUR} & set(file.counts) if others else set()
+    found |= {UNCLEAR} & set(file.counts)
     return found | ({_BORDER} & set(file.counts) if others and numbers and not file.levels else set())

@@ -7,11 +7,9 @@ artefacts.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -19,23 +17,20 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from drywallqa.errors import reason_of
-from drywallqa.formats.pixel_values import NEAR, Value, distance, grey_or_colour
-from drywallqa.imaging.photos import open_picture
-
-CLEAR_SHARE = 0.995
-"""Minimum fraction of pixels near one of two values in a file whose other pixels are soft edges."""
-CLASS_NUMBERS = 32
-"""Largest grey value that can be the number of a class."""
+from drywallqa.formats.pixel_values import NEAR, Pixels, Value, distance, grey_or_colour, map_values
+from drywallqa.formats.soft_edges import check_lossy, edges_between, main_values, nearest_level
+from drywallqa.imaging.photos import open_picture, orientation_of
 
 VIEWS = ("meaning", "colour", "index")
 """Ways to read pixels: as a mask in alpha or in the colours, only as colours, or as palette indices."""
 
-_APART = 3 * NEAR  # minimum difference of two values with soft edges between them
-_CRISP = 4  # a file with at most this number of values was not blurred
-_SPOT = 25  # px; a value between the levels with more pixels, and more than all others, is a class
+UNCLEAR: Value = -1
+"""Stands for pixels on an edge between two classes whose values are near the value of a third class."""
+
 _FULL = 255
 _MOST_COLOURS = 1 << 16
-_WEIGHTS = np.array([1 << 16, 1 << 8, 1], np.uint32)
+_LOSSY = frozenset({"JPEG", "MPO"})
+_LOSSY_TIFF = frozenset({"jpeg", "tiff_jpeg", "webp"})
 
 
 @dataclass(frozen=True)
@@ -45,7 +40,7 @@ class MaskFile:
     Attributes:
         path: Path of the file.
         size: Height and width in px.
-        counts: Value → number of pixels.
+        counts: Value → number of pixels. `UNCLEAR` may be among the values.
         levels: The values to which all others were rounded. Empty if no pixel was rounded.
         rounded: Number of pixels that were rounded.
         view: How the pixels were read, one of `VIEWS`.
@@ -77,21 +72,28 @@ def survey_mask(
         ValueError: The file does not contain a valid mask.
     """
     with _opened(path) as image:
-        lossy = image.format in {"JPEG", "MPO"}
+        lossy = _is_lossy(image, path)
         view = _view(image, table)
         deep = any(";16" in str(tile) for tile in getattr(image, "tile", ()))
+        if orientation_of(image) != 1:
+            raise ValueError(
+                "it has an EXIF rotation, which may not apply to its photo; save it without EXIF"
+            )
         pixels = _simplified(image, view)
         size = image.height, image.width
     counts = _count(pixels)
     if deep and not isinstance(pixels, np.ndarray) and max(distance(value, 0) for value in counts) < _FULL:
         raise ValueError("of its 16-bit colours, only the upper 8 bits can be read")
-    levels = _levels(counts, known, lossy) if table is None else ()
-    nearest = {value: _nearest(value, levels) for value in counts} if levels else {}
-    united: Counter[Value] = Counter()
-    for value, count in counts.items():
-        united[nearest.get(value, value)] += count
+    if lossy:
+        check_lossy(counts, table)
+    levels = main_values(pixels, counts, known, lossy) if table is None else ()
+    nearest = {value: levels[nearest_level(value, levels)] for value in counts} if levels else {}
     rounded = sum(counts[value] for value, level in nearest.items() if level != value)
-    return MaskFile(path, size, dict(united), levels if rounded else (), rounded, view)
+    if not rounded:
+        return MaskFile(path, size, counts, view=view)
+    found = np.bincount(_nearest_levels(pixels, counts, levels).ravel(), minlength=len(levels) + 1).tolist()
+    united = {value: count for value, count in zip((*levels, UNCLEAR), found, strict=True) if count}
+    return MaskFile(path, size, united, levels, rounded, view)
 
 
 def read_marked(
@@ -111,19 +113,19 @@ def read_marked(
     """
     with _opened(path) as image:
         pixels = _simplified(image, view)
-    chosen = set(values)
-    wanted = [value for value in _count(pixels) if (_nearest(value, levels) if levels else value) in chosen]
-    if isinstance(pixels, np.ndarray):
-        return np.asarray(np.isin(pixels, [value for value in wanted if isinstance(value, int)]))
-    array = np.asarray(pixels)
-    if pixels.mode == "L":
-        grey = np.zeros(256, np.bool_)
-        grey[[value for value in wanted if isinstance(value, int)]] = True
-        return np.asarray(grey[array])
-    codes = array[..., 0] * _WEIGHTS[0] + array[..., 1] * _WEIGHTS[1] + array[..., 2]
-    table = np.zeros(1 << 24, np.bool_)
-    table[[int(np.dot(np.broadcast_to(value, 3), _WEIGHTS)) for value in wanted]] = True
-    return np.asarray(table[codes])
+    counts = _count(pixels)
+    if not levels:
+        return map_values(pixels, {value: int(value in values) for value in counts}).astype(np.bool_)
+    wanted = [value in values for value in (*levels, UNCLEAR)]
+    return np.array(wanted)[_nearest_levels(pixels, counts, levels)]
+
+
+def _nearest_levels(
+    pixels: Pixels, counts: Mapping[Value, int], levels: Sequence[Value]
+) -> NDArray[np.uint8]:
+    """Return the position of each pixel's level [H,W]. The position behind the last level means `UNCLEAR`."""
+    nearest = map_values(pixels, {value: nearest_level(value, levels) for value in counts})
+    return np.where(edges_between(nearest, levels), np.uint8(len(levels)), nearest)
 
 
 @contextmanager
@@ -139,8 +141,20 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise OSError(reason_of(error)) from error
 
 
-def _nearest(value: Value, levels: Sequence[Value]) -> Value:
-    return min(levels, key=lambda level: distance(value, level))
+def _is_lossy(image: Image.Image, path: Path) -> bool:
+    """Check whether the compression of an image changes its values."""
+    if image.format == "WEBP":
+        return _has_lossy_part(path.read_bytes())
+    return image.format in _LOSSY or image.info.get("compression") in _LOSSY_TIFF
+
+
+def _has_lossy_part(content: bytes) -> bool:
+    """Check whether a WebP file has a chunk "VP8 ". Each chunk has a name, a length and an even size."""
+    start = 12
+    while start + 8 <= len(content) and content[start : start + 4] != b"VP8 ":
+        length = int.from_bytes(content[start + 4 : start + 8], "little")
+        start += 8 + length + length % 2
+    return start + 8 <= len(content)
 
 
 def _view(image: Image.Image, table: Collection[Value] | None) -> str:
@@ -161,7 +175,7 @@ def _colour_at(image: Image.Image, index: int) -> Value:
     return grey_or_colour(palette[3 * index : 3 * index + 3] or (index,) * 3)
 
 
-def _simplified(image: Image.Image, view: str) -> Image.Image | NDArray[np.int64]:
+def _simplified(image: Image.Image, view: str) -> Pixels:
     """Convert an image to mode L or RGB, or to an array [H,W] of grey values with more than 8 bits."""
     if image.mode == "P" and view == VIEWS[2]:
         return Image.frombytes("L", image.size, image.tobytes())
@@ -205,7 +219,7 @@ def _without_alpha(image: Image.Image, view: str) -> Image.Image:
     return Image.composite(colours, black, alpha.point(lambda level: 255 if level > half else 0))
 
 
-def _count(pixels: Image.Image | NDArray[np.int64]) -> dict[Value, int]:
+def _count(pixels: Pixels) -> dict[Value, int]:
     if isinstance(pixels, np.ndarray):
         if pixels.max(initial=0) >= 1 << 16:
             values, counts = np.unique(pixels, return_counts=True)
@@ -217,68 +231,3 @@ def _count(pixels: Image.Image | NDArray[np.int64]) -> dict[Value, int]:
     if found is None:
         raise ValueError(f"it has more than {_MOST_COLOURS} colours, so it is a picture and not a mask")
     return {grey_or_colour(colour): count for count, colour in found if isinstance(colour, tuple)}
-
-
-def _levels(counts: Mapping[Value, int], known: Collection[Value], lossy: bool) -> tuple[Value, ...]:
-    """Return the values to which all others are rounded. Return () if no value may be rounded."""
-    candidates = [tuple(dict.fromkeys((0, *known)))] if known else []
-    for levels in (*candidates, _two_levels(counts)):
-        unit = 257 if max((value for value in counts if isinstance(value, int)), default=0) > 255 else 1
-        pairs = ((one, two) for one in levels for two in levels if one != two)
-        if len(levels) < 2 or any(distance(one, two) <= _APART * unit for one, two in pairs):
-            continue
-        if any(value in counts and value not in levels for value in known):
-            continue
-        if not lossy and not _looks_blurred(counts, levels, unit):
-            continue
-        clear = sum(n for value, n in counts.items() if _off(value, levels) <= NEAR * unit)
-        gradual = levels in candidates and _is_gradual(counts, levels, _APART * unit, lossy)
-        if gradual or clear >= CLEAR_SHARE * sum(counts.values()):
-            return levels
-    return ()
-
-
-def _is_gradual(counts: Mapping[Value, int], levels: Sequence[Value], step: int, lossy: bool) -> bool:
-    """Check whether adjacent greys differ by less than `step`, or colours are mixtures of two levels."""
-    greys = sorted(value for value in counts if isinstance(value, int))
-    if len(greys) == len(counts):
-        return max((high - low for low, high in pairwise(greys)), default=0) < step
-    colours = np.array([np.broadcast_to(value, 3) for value in counts], np.float64)
-    off = np.full(len(colours), np.inf)
-    for one, two in combinations(levels, 2):
-        start = np.broadcast_to(one, 3)
-        way = np.subtract(np.broadcast_to(two, 3), start)
-        share = np.clip((colours - start) @ way / (way @ way), 0, 1)
-        off = np.minimum(off, np.abs(colours - start - share[:, None] * way).max(axis=1))
-    mixed = sum(count for count, near in zip(counts.values(), off <= NEAR, strict=True) if near)
-    return mixed >= (CLEAR_SHARE if lossy else 1) * sum(counts.values())
-
-
-def _off(value: Value, levels: Sequence[Value]) -> int:
-    return min(distance(value, level) for level in levels)
-
-
-def _two_levels(counts: Mapping[Value, int]) -> tuple[Value, ...]:
-    """Return the darkest and lightest grey, or the two most frequent colours. Values near black become 0."""
-    greys = [value for value in counts if isinstance(value, int)]
-    if len(greys) == len(counts):
-        unit = 257 if max(greys) > 255 else 1
-        lowest: Value = 0 if min(greys) <= NEAR * unit else min(greys)
-        return tuple(dict.fromkeys((lowest, max(greys))))
-    often = sorted(counts, key=lambda value: -counts[value])
-    second = next((value for value in often if distance(value, often[0]) > _APART), often[0])
-    pair = dict.fromkeys((often[0], second))
-    return tuple(0 if distance(value, 0) <= NEAR else value for value in pair)
-
-
-def _looks_blurred(counts: Mapping[Value, int], levels: Sequence[Value], unit: int) -> bool:
-    """Check whether values other than the levels are caused by soft edges, and not by further classes."""
-    others = {value: n for value, n in counts.items() if value not in levels}
-    low = [value for value in others if distance(value, 0) <= NEAR * unit]
-    if len(counts) <= _CRISP and (low or any(_off(value, levels) > NEAR * unit for value in others)):
-        return False
-    if all(isinstance(value, int) and value <= CLASS_NUMBERS * unit for value in others):
-        return not others  # small numbers beside large values are classes, not edges
-    between = {value: n for value, n in others.items() if _off(value, levels) > NEAR * unit}
-    most = max(between.values(), default=0)
-    return most <= _SPOT or 2 * most <= sum(between.values())

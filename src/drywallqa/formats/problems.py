@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from drywallqa.formats.values import size_of
+
 # A label, a part of it, or a photo was lost.
 CONFLICT = "contradiction"
 DEGENERATE = "degenerate"
@@ -32,6 +34,7 @@ SOFT_MASK = "soft mask"
 TURNED = "turned photo"
 TWO_SPLITS = "two splits"
 UNKNOWN_PIXELS = "unknown pixels"
+UNREAD_SIZE = "unreadable size"
 
 LOSSES = frozenset(
     {
@@ -82,3 +85,21 @@ def only_named(name: str, statement: str, file: str, where: str) -> Problem:
     """
     text = f"the {statement} '{name}' marks no pixels; the class is unknown in this photo"
     return Problem(PASSED_OVER, file, where, text)
+
+
+def unread_size(height: object, width: object, file: str, where: str) -> list[Problem]:
+    """Return a problem if a file states the size of a photo, but the size cannot be read.
+
+    Args:
+        height: The stated height. None, an empty text and 0 mean that it is unknown.
+        width: The stated width.
+        file: The annotation file, relative to the export's root.
+        where: The line or id within the file.
+    """
+    if size_of(height, width) or not any(each not in (None, "", 0) for each in (height, width)):
+        return []
+    text = (
+        f"width '{width}' and height '{height}' are not a size in px; the labels were read as if the file did "
+        "not state the size of the photo"
+    )
+    return [Problem(UNREAD_SIZE, file, where, text)]

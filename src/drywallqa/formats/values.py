@@ -6,6 +6,7 @@ import math
 import re
 from typing import Any
 
+_UNIT = re.compile(r"\s*(px|pixels?)\s*$", re.IGNORECASE)
 _WHOLE = re.compile(r"[+-]?[0-9]{1,999}(\.0*)?")
 
 
@@ -23,14 +24,14 @@ def identifier(value: object) -> int | str | None:
 
 
 def number_of(value: object) -> float | None:
-    """Convert a number, or a text with a number, to a float. Return None for other values.
+    """Convert a number, or a text such as "64" or "64 px", to a float. Return None for other values.
 
     NaN and infinity are kept.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
-        return float(value)
+        return float(_UNIT.sub("", value) if isinstance(value, str) else value)
     except (ValueError, OverflowError):
         return None
 
@@ -45,6 +46,13 @@ def size_of(height: object, width: object) -> tuple[int, int] | None:
     """Return a photo's height and width in px, or None if either is missing or not positive."""
     size = whole_number(height), whole_number(width)
     return (size[0], size[1]) if size[0] and size[1] and min(size[0], size[1]) > 0 else None
+
+
+def is_true(value: object) -> bool:
+    """Whether a flag is set, stored as a truth value, as a number, or as a text such as "true" or "1"."""
+    if isinstance(value, str):
+        return value.strip().lower() not in {"", "0", "false", "no"}
+    return isinstance(value, int | float) and bool(value)
 
 
 def class_name(value: Any) -> str | None:
