@@ -128,3 +128,32 @@ def test_read__annotations_inside_an_image_leave_it_unknown(tmp_path):
     export = coco.read_coco(tmp_path, ReadOptions())
     assert [(problem.kind, problem.where) for problem in export.problems] == [("not supported", "image id 1")]
     assert export.entries[0].lost == {UNKNOWN_CLASS}
+
+
+def test_read__a_rotation_that_is_not_a_number_is_named(tmp_path):
+    box = {"bbox": [8, 8, 16, 24]}
+    export = _one(
+        tmp_path, box | {"attributes": {"rotation": "30deg"}}, box | {"attributes": {"rotation": None}}
+    )
+    assert [problem.kind for problem in export.problems] == ["not a number"]
+    assert len(export.entries[0].shapes) == 1
+    assert export.entries[0].lost == {"crack"}
+
+
+@pytest.mark.parametrize(("side", "kinds"), [("64px", []), ("64 mm", ["unreadable size"]), (None, [])])
+def test_read__a_size_with_a_unit(tmp_path, side, kinds):
+    path = tmp_path / "train" / "_annotations.coco.json"
+    write_photo(tmp_path / "train" / "a.jpg", 1)
+    write_coco(path, ["a.jpg"], [{"bbox": [8, 8, 16, 24]}])
+    data = json.loads(path.read_text())
+    data["images"][0] |= {"width": side, "height": side}
+    path.write_text(json.dumps(data))
+    export = coco.read_coco(tmp_path, ReadOptions())
+    assert [problem.kind for problem in export.problems] == kinds
+    assert export.entries[0].declared_size == ((64, 64) if side == "64px" else None)
+
+
+@pytest.mark.parametrize(("flag", "kept"), [("true", 0), ("1", 0), ("false", 1), (0, 1)])
+def test_read__flags_of_any_type(tmp_path, flag, kept):
+    export = _one(tmp_path, {"bbox": [8, 8, 16, 24], "ignore": flag})
+    assert len(export.entries[0].shapes) == kept

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from drywallqa.errors import DataError
@@ -42,6 +44,7 @@ def test_read__a_rectangle_and_no_meta_file(tmp_path):
     [
         (sly_polygon() | {"geometryType": "line"}, "not supported", "crack"),
         (sly_polygon() | {"points": {"exterior": [[1, 1]]}}, "too few points", "crack"),
+        (sly_polygon() | {"points": sly_polygon()["points"] | {"interior": "x"}}, "malformed", "crack"),
         (sly_polygon() | {"classTitle": None}, "wrong id", ""),
         (sly_bitmap(MARKED) | {"bitmap": {"data": "AAAA", "origin": [0, 0]}}, "unreadable", "crack"),
         (sly_bitmap(MARKED) | {"bitmap": {"data": "AAAA", "origin": [0]}}, "malformed", "crack"),
@@ -70,3 +73,13 @@ def test_read__a_class_that_only_a_tag_of_the_photo_states_is_unknown(tmp_path):
     export = supervisely.read_supervisely(tmp_path, ReadOptions())
     assert [entry.declared for entry in export.entries] == [{"crack"}, {"seam"}]
     assert [problem.kind for problem in export.problems] == ["passed over"] * 2
+
+
+def test_read__a_size_that_is_not_a_number_is_named(tmp_path):
+    path = _read(tmp_path, sly_polygon()).root / "ds" / "ann" / "a.png.json"
+    data = json.loads(path.read_text())
+    path.write_text(json.dumps(data | {"size": {"width": "wide", "height": SIDE}}))
+    export = supervisely.read_supervisely(tmp_path, ReadOptions())
+    assert [(problem.kind, problem.file) for problem in export.problems] == [
+        ("unreadable size", "ds/ann/a.png.json")
+    ]

@@ -129,3 +129,43 @@ def test_read__without_names_is_refused(tmp_path):
     (tmp_path / "data.yaml").unlink()
     with pytest.raises(DataError, match=r"no file with class names.*data\.yaml"):
         yolo.read_yolo(tmp_path, ReadOptions())
+
+
+@pytest.mark.parametrize("visible", [(2, 1), (0, 2), (1, 1)])
+def test_read__a_box_with_keypoints_is_not_an_outline(tmp_path, visible):
+    write_text(tmp_path / "data.yaml", "names: [crack]\n")
+    write_photo(tmp_path / "images" / "a.jpg", 1)
+    points = [(0.45, 0.5, visible[0]), (0.6, 0.55, visible[1])]
+    line = " ".join(map(str, (0, 0.5, 0.5, 0.25, 0.25, *(value for point in points for value in point))))
+    write_text(tmp_path / "labels" / "a.txt", f"{line}\n0 .1 .1 .9 .1 .9 .9 .8 .9 .1 .9\n")
+    export = yolo.read_yolo(tmp_path, ReadOptions())
+    assert [(problem.kind, problem.where) for problem in export.problems] == [("not supported", "line 1")]
+    assert [type(shape.geometry) for shape in export.entries[0].shapes] == [Outline]
+    assert export.entries[0].lost == {"crack"}
+
+
+def test_read__a_label_file_with_the_suffix_of_its_photo(tmp_path):
+    write_text(tmp_path / "data.yaml", "names: [crack]\n")
+    for name in ("a.jpg", "a.png", "b.jpg"):
+        write_photo(tmp_path / "images" / name, 1)
+    for name in ("images/b.jpg.txt", "labels/a.png.txt"):
+        write_text(tmp_path / name, "0 0.5 0.5 0.25 0.25\n")
+    export = read_export(tmp_path)
+    assert {entry.path.name for entry in export.entries if entry.shapes} == {"a.png", "b.jpg"}
+    assert [(problem.kind, problem.file) for problem in export.problems] == [
+        ("missing labels", "images/a.jpg")
+    ]
+
+
+def test_read__names_in_notes_contradict_the_list_of_classes(tmp_path):
+    write_text(tmp_path / "classes.txt", "crack\nseam\n")
+    write_photo(tmp_path / "images" / "a.jpg", 1)
+    write_text(tmp_path / "labels" / "a.txt", "0 0.5 0.5 0.25 0.25\n")
+    notes = '{"categories": [{"id": "0", "name": "%s"}, {"id": 1, "name": "%s"}]}'
+    write_text(tmp_path / "notes.json", notes % ("seam", "crack"))
+    with pytest.raises(
+        DataError, match=r"classes\.txt names class 0 'crack', but notes\.json names it 'seam'"
+    ):
+        yolo.read_yolo(tmp_path, ReadOptions())
+    write_text(tmp_path / "notes.json", notes % ("crack", "seam"))
+    assert yolo.read_yolo(tmp_path, ReadOptions()).problems == ()

@@ -69,3 +69,18 @@ def test_class_lists__of_one_folder_must_agree(tmp_path):
     write_text(tmp_path / "classes.txt", "seam\ncrack\n")
     with pytest.raises(DataError, match=r"'crack', but classes\.txt names it 'seam'"):
         class_list_above(tmp_path, tmp_path)
+
+
+def test_class_names__of_notes(tmp_path):
+    write_text(
+        tmp_path / "notes.json", '{"categories": [{"id": 1, "name": "seam"}, {"id": "0", "name": "crack"}]}'
+    )
+    assert class_list_above(tmp_path, tmp_path).names == {0: "crack", 1: "seam"}
+    write_text(
+        tmp_path / "notes.json", '{"categories": [{"id": 1, "name": "seam"}, {"id": 1, "name": "crack"}]}'
+    )
+    with pytest.raises(DataError, match=r"notes\.json: the class names cannot be read"):
+        class_list_above(tmp_path, tmp_path)
+    write_text(tmp_path / "notes.json", '{"author": "Ada"}')
+    with pytest.raises(DataError, match="no file with class names"):
+        class_list_above(tmp_path, tmp_path)

@@ -25,7 +25,7 @@ from drywallqa.formats.photo_index import PhotoIndex, PhotoName
 from drywallqa.formats.problems import Problem
 from drywallqa.formats.rings import box_ring, read_numbers, read_ring, turn_points
 from drywallqa.formats.text_files import load_json, mapping_of, read_heads
-from drywallqa.formats.values import class_name, identifier, number_of, size_of, whole_number
+from drywallqa.formats.values import class_name, identifier, is_true, size_of, whole_number
 
 
 def find_coco_files(root: Path) -> list[Path]:
@@ -118,7 +118,7 @@ class _CocoFile:
                 path,
                 split or split_of(path, self.root),
                 tuple(self._shapes[image_id]),
-                frozenset() if image.get("annotated") is False else declared,
+                frozenset() if not is_true(image.get("annotated", True)) else declared,
                 frozenset(self._lost[image_id] | self._unassigned | _nested(image)),
                 size_of(image.get("height"), image.get("width")),
                 f"{self.name}, image id {image_id}",
@@ -163,12 +163,15 @@ class _CocoFile:
             if names.setdefault(key, name) != name:
                 text = f"the id belongs to {names[key]} and {name}; its annotations are dropped"
                 self._report(problems.DUPLICATE, f"image id {key}", text)
-            if entry.get("annotated") is False:
+            if not is_true(entry.get("annotated", True)):
                 text = "is marked as not annotated yet; classes without a shape are unknown"
                 self._report(problems.MISSING_LABELS, f"image id {key}", text)
             if _nested(entry):
                 text = "the image entry contains annotations, which COCO does not know; dropped"
                 self._report(problems.UNSUPPORTED, f"image id {key}", text)
+            self.problems += problems.unread_size(
+                entry.get("height"), entry.get("width"), self.name, f"image id {key}"
+            )
             found.setdefault((key, name), {**entry, "file_name": name})
         return [(key, image) for (key, _), image in found.items()]
 
@@ -230,7 +233,7 @@ def _id_and(entry: object, key: str) -> tuple[int | str | None, str | None]:
 def _geometry(entry: dict[str, Any]) -> tuple[Geometry, list[GeometryError]]:
     """Return the segmentation, or the box if there is none, and an error for each damaged ring."""
     for flag in ("ignore", "deleted"):
-        if number_of(entry.get(flag)) or entry.get(flag) is True:
+        if is_true(entry.get(flag)):
             raise GeometryError(problems.UNSUPPORTED, f"the annotation is marked as '{flag}'; dropped")
     segmentation = entry.get("segmentation")
     if isinstance(segmentation, dict):
@@ -245,7 +248,7 @@ def _geometry(entry: dict[str, Any]) -> tuple[Geometry, list[GeometryError]]:
         text = "the annotation has no segmentation and no bbox of four numbers; dropped"
         raise GeometryError(problems.MALFORMED, text)
     left, top, width, height = numbers
-    degrees = number_of(mapping_of(entry.get("attributes")).get("rotation"))
+    (degrees,) = read_numbers([mapping_of(entry.get("attributes")).get("rotation") or 0])
     if degrees:  # CVAT writes a turned box as an upright one and its rotation
         ring = box_ring(left, top, left + width, top + height)
         return Outline((turn_points(ring, (left + width / 2, top + height / 2), degrees),)), []

@@ -27,7 +27,7 @@ from drywallqa.formats.rings import box_ring, ellipse_ring, read_numbers, read_r
 from drywallqa.formats.rle import BoxRuns, decode_box_runs
 from drywallqa.formats.stored_masks import runs_of
 from drywallqa.formats.text_files import load_xml, read_heads
-from drywallqa.formats.values import size_of, whole_number
+from drywallqa.formats.values import is_true, size_of, whole_number
 
 _REMEDY = "export the task again as 'CVAT for images 1.1'"
 _NO_SHAPES = frozenset({"attribute", "tag"})
@@ -146,9 +146,11 @@ class _CvatFile:
     def _read_image(self, element: Element) -> None:
         where = f"image id {element.get('id', '?')} (line {self._lines[element]})"
         name, subset = element.get("name", "").strip(), element.get("subset", "")
+        sides = element.get("height"), element.get("width")
+        self.problems += problems.unread_size(*sides, self.name, where)
         image = _Image(
             PhotoName(name, self._folders(subset), self.name, where),
-            size_of(element.get("height"), element.get("width")),
+            size_of(*sides),
             subset,
             [],
             set(),
@@ -181,7 +183,7 @@ class _CvatFile:
         try:
             if not label.strip():
                 raise GeometryError(problems.WRONG_ID, f"a {element.tag} has no label; dropped")
-            if element.get("outside") == "1":
+            if is_true(element.get("outside")):
                 text = f"a {element.tag} with the label '{label}' is marked as not visible (outside); dropped"
                 raise GeometryError(problems.UNSUPPORTED, text)
             if element.tag not in _READERS:

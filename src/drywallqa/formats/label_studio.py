@@ -26,7 +26,7 @@ from drywallqa.formats.label_studio_regions import Regions, read_regions
 from drywallqa.formats.photo_index import PhotoIndex, PhotoName, spelling_key
 from drywallqa.formats.problems import Problem
 from drywallqa.formats.text_files import list_of, load_json, mapping_of, read_heads
-from drywallqa.formats.values import class_name, identifier
+from drywallqa.formats.values import class_name, identifier, is_true
 from drywallqa.imaging.photos import SUFFIXES
 
 _REMEDY = "export the project again as JSON"
@@ -196,7 +196,7 @@ class _LabelStudioFile:
         for key in ("annotations", "completions"):
             for position, annotation in enumerate(list_of(task.get(key)), 1):
                 content = mapping_of(annotation)
-                if content.get("was_cancelled") or content.get("skipped"):
+                if is_true(content.get("was_cancelled")) or is_true(content.get("skipped")):
                     self._others["cancelled annotations"] += 1
                     continue
                 yield f"{where}, annotation id {content.get('id', f'no. {position}')}", annotation

@@ -18,7 +18,7 @@ from drywallqa.formats.rings import box_ring, ellipse_ring, read_numbers, read_p
 from drywallqa.formats.rle import decode_brush
 from drywallqa.formats.stored_masks import runs_of
 from drywallqa.formats.text_files import list_of, mapping_of
-from drywallqa.formats.values import class_name, number_of, size_of
+from drywallqa.formats.values import class_name, is_true, number_of, size_of
 
 _GEOMETRY = frozenset(
     {"rle", "points", "radiusX", "radiusY", "x", "y", "width", "height", "imageDataURL", "vertices"}
@@ -105,6 +105,8 @@ def _read_region(regions: Regions, group: Sequence[Mapping[str, Any]], file: str
         if not marked:
             raise GeometryError(problems.MALFORMED, f"{_listed(labels)} has no geometry; dropped")
         geometry = _geometry(marked[0], labels)
+        sides = marked[0].get("original_height"), marked[0].get("original_width")
+        regions.problems += problems.unread_size(*sides, file, where)
         regions.size = regions.size or _size(marked[0])
         regions.shapes += [Shape(label, geometry, file, where) for label in labels]
     except GeometryError as error:
@@ -135,7 +137,7 @@ def _geometry(result: Mapping[str, Any], labels: Sequence[str]) -> Geometry:
         raise GeometryError(problems.UNSUPPORTED, text)
     if "rle" in value:
         return runs_of(lambda height, width: decode_brush(list_of(value["rle"]), height, width), size)
-    if "points" in value and value.get("closed") is not False:
+    if "points" in value and is_true(value.get("closed", True)):
         return Outline((read_points(value["points"]) / _PERCENT,), relative=True)
     if "radiusX" in value:
         return _ellipse(value, size)

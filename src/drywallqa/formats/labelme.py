@@ -17,7 +17,7 @@ from drywallqa.formats.photo_files import PhotoFile, combine
 from drywallqa.formats.rings import ellipse_ring, read_points
 from drywallqa.formats.stored_masks import decode_picture, paste_mask, runs_of
 from drywallqa.formats.text_files import list_of, load_json, load_lines, mapping_of, read_heads
-from drywallqa.formats.values import class_name, size_of
+from drywallqa.formats.values import class_name, is_true
 from drywallqa.imaging.photos import MAX_PIXELS
 
 CLASS_LIST = "labels.txt"
@@ -78,13 +78,13 @@ def _read_file(file: PhotoFile) -> PhotoFile:
         file.damaged(error)
         return file
     file.name_photo(data.get("imagePath"), file.path.parent, file.root)
-    file.size = size_of(data.get("imageHeight"), data.get("imageWidth"))
+    file.read_size(data.get("imageHeight"), data.get("imageWidth"))
     if file.photo and data.get("imageData"):
         file.without_photo = (
             f"{file.photo.name} is stored inside this file (imageData); write the picture next to it with "
             "`labelme_export_json`, and import again"
         )
-    file.tags = {name for name, holds in mapping_of(data.get("flags")).items() if holds is True}
+    file.tags = {name for name, holds in mapping_of(data.get("flags")).items() if is_true(holds)}
     shapes = data.get("shapes")
     if not isinstance(shapes, list):
         file.lose("", problems.MALFORMED, "", "'shapes' is not a list; the labels of its photo are unknown")

@@ -23,6 +23,7 @@ from drywallqa.formats.annotations import (
 from drywallqa.formats.geometry import Geometry, GeometryError
 from drywallqa.formats.photo_index import PhotoIndex, PhotoName
 from drywallqa.formats.problems import Problem
+from drywallqa.formats.values import size_of
 
 
 @dataclass(eq=False)
@@ -62,6 +63,11 @@ class PhotoFile:
         """Set the photo's name and the folders to search. An empty or non-string name is ignored."""
         if isinstance(name, str) and name.strip():
             self.photo = PhotoName(name.strip(), folders, self.name, "")
+
+    def read_size(self, height: object, width: object) -> None:
+        """Set the photo's size. Report a size that cannot be read."""
+        self.size = size_of(height, width)
+        self.problems += problems.unread_size(height, width, self.name, "")
 
     def lose(self, label: str, kind: str, where: str, text: str) -> None:
         """Report a shape that could not be read. An empty label means that its class is unknown."""

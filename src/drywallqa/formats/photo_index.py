@@ -1,19 +1,20 @@
 """Find the photos of an export by the names that annotation files give them.
 
 Annotation files name photos in many ways: with folders of another computer, Windows separators, percent
-escapes, or another Unicode form. An exact match of the path is preferred. Otherwise, a path with a similar
-spelling matches if there is only one. If the folders of a name are missing from the export, only the file
-names are compared. Such a match counts only if no other name matches that photo and no folder contradicts the
-name.
+escapes, the query of a URL, or another Unicode form. An exact match of the path is preferred. Otherwise, a
+path with a similar spelling matches if there is only one. If the folders of a name are missing from the
+export, only the file names are compared. Such a match counts only if no other name matches that photo and no
+folder contradicts the name.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
@@ -86,6 +87,7 @@ class PhotoIndex:
         Returns:
             The path of each name's photo, or None.
         """
+        names = self._without_queries(names)
         found = [self._find_in_folders(name) for name in names]
         claimed = {path for path in found if path}
         fallback = [
@@ -100,6 +102,18 @@ class PhotoIndex:
             if path is None:
                 self._report_missing(name, other)
         return found
+
+    def _without_queries(self, names: Sequence[PhotoName]) -> list[PhotoName]:
+        """Remove the query or fragment of a URL, unless a photo or several other names could be meant."""
+        plain = {name.name: re.split(r"[?#]", name.name)[0] for name in names}
+        counts = Counter(plain.values())
+        return [
+            replace(name, name=plain[name.name])
+            if counts[plain[name.name]] == 1
+            and spelling_key(name.parts[-1] if name.parts else "") not in self._by_base
+            else name
+            for name in names
+        ]
 
     def _find_in_folders(self, name: PhotoName) -> Path | None:
         inside = [folder for folder in name.folders if folder.is_relative_to(self.root)]

@@ -99,7 +99,7 @@ def unread_size(height: object, width: object, file: str, where: str) -> list[Pr
     if size_of(height, width) or not any(each not in (None, "", 0) for each in (height, width)):
         return []
     text = (
-        f"width '{width}' and height '{height}' are not a size in px; the labels were read as if the file did "
-        "not state the size of the photo"
+        f"width '{width}' and height '{height}' are not a size in px; the labels were read as if no "
+        "size were stated"
     )
     return [Problem(UNREAD_SIZE, file, where, text)]

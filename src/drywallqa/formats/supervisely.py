@@ -19,7 +19,7 @@ from drywallqa.formats.polygons import Points, crop_ring
 from drywallqa.formats.rings import read_points
 from drywallqa.formats.stored_masks import Mask, decode_picture, paste_mask, runs_of
 from drywallqa.formats.text_files import list_of, load_json, mapping_of, read_heads
-from drywallqa.formats.values import class_name, size_of, whole_number
+from drywallqa.formats.values import class_name, whole_number
 
 _META = "meta.json"
 _FOLDER = "ann"
@@ -86,7 +86,7 @@ def _read_file(file: PhotoFile) -> PhotoFile:
         file.damaged(error)
         return file
     size = mapping_of(data.get("size"))
-    file.size = size_of(size.get("height"), size.get("width"))
+    file.read_size(size.get("height"), size.get("width"))
     tags = (class_name(mapping_of(tag).get("name")) for tag in list_of(data.get("tags")))
     file.tags = {name for name in tags if name}
     objects = data.get("objects")
@@ -117,7 +117,10 @@ def _rectangle(entry: Mapping[str, Any], size: Size) -> Geometry:
 def _polygon(entry: Mapping[str, Any], size: Size) -> Geometry:
     points = mapping_of(entry.get("points"))
     outer = Outline((read_points(points.get("exterior")),))
-    holes = [read_points(ring) for ring in list_of(points.get("interior"))]
+    rings = points.get("interior") or []
+    if not isinstance(rings, list):
+        raise GeometryError(problems.MALFORMED, "the polygon's holes are not a list; dropped")
+    holes = [read_points(ring) for ring in rings]
     if not holes:
         return outer
     if not all(np.isfinite(ring).all() for ring in holes):

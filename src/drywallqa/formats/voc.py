@@ -17,7 +17,7 @@ from drywallqa.formats.photo_files import PhotoFile, combine
 from drywallqa.formats.problems import Problem
 from drywallqa.formats.rings import read_numbers, read_ring
 from drywallqa.formats.text_files import load_lines, load_xml, read_heads
-from drywallqa.formats.values import size_of
+from drywallqa.formats.values import is_true
 
 _LISTS = "ImageSets"
 _MASKS = "SegmentationClass"
@@ -102,9 +102,9 @@ def _read_file(file: PhotoFile) -> PhotoFile:
     parent = file.path.parent
     folders = (parent, parent.parent / "JPEGImages", parent.parent / "images", parent.parent, file.root)
     file.name_photo(tree.findtext("filename"), *folders)
-    file.size = size_of(tree.findtext("size/height"), tree.findtext("size/width"))
+    file.read_size(tree.findtext("size/height"), tree.findtext("size/width"))
     for element in tree.findall("object"):
-        if (element.findtext("deleted") or "0").strip() != "1":
+        if not is_true(element.findtext("deleted")):
             label = (element.findtext("name") or "").strip()
             file.add(label, f"line {lines[element]}", partial(_geometry, element))
     return file

@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from drywallqa.errors import DataError
 from drywallqa.formats import problems
 from drywallqa.formats.annotations import (
@@ -25,14 +27,16 @@ from drywallqa.formats.problems import Problem
 from drywallqa.formats.rings import read_numbers, read_ring
 from drywallqa.formats.text_files import head_of
 from drywallqa.formats.values import number_of, whole_number
-from drywallqa.formats.yolo_names import CLASS_FILES, ClassList, class_list_above
+from drywallqa.formats.yolo_names import CLASS_FILES, NOTES, ClassList, class_list_above
 
 _SPLIT_LISTS = ("train.txt", "val.txt", "valid.txt", "test.txt")
-_OTHER_FILES = ("obj.data", "notes.json", *_SPLIT_LISTS)
+_OTHER_FILES = ("obj.data", NOTES, *_SPLIT_LISTS)
 _NO_LABELS = frozenset({*CLASS_FILES, *_OTHER_FILES, "notes.txt"})
 
 _FEWEST_FIELDS = 5
 """Number of fields in a label line with a box: the class and four numbers."""
+_SLACK = 0.01
+"""Distance of a keypoint outside its box, as a fraction of the photo's side, that may be a rounding error."""
 
 
 def find_yolo_files(root: Path) -> set[Path]:
@@ -117,15 +121,18 @@ def _owners(root: Path, found: list[Problem]) -> dict[Path, list[Path]]:
 
 
 def _label_paths(photo: Path, root: Path) -> list[Path]:
-    """Return possible paths of a photo's label file: next to it, and in "labels" instead of "images"."""
-    paths = [photo.with_suffix(".txt")]
+    """Return possible paths of a photo's label file, which is next to it or in "labels" instead of "images".
+
+    Its name is the photo's name with .txt instead of the suffix or after the suffix.
+    """
+    paths = [photo]
     parts = list(photo.relative_to(root).parts)
     for position in range(len(parts) - 2, -1, -1):
         if parts[position].lower() == "images":
             parts[position] = "labels"
-            paths.append(root.joinpath(*parts).with_suffix(".txt"))
+            paths.append(root.joinpath(*parts))
             break
-    return paths
+    return [path.with_name(name) for path in paths for name in (f"{path.stem}.txt", f"{path.name}.txt")]
 
 
 def _all_label_files(root: Path) -> set[Path]:
@@ -176,7 +183,7 @@ class _LabelFile:
             if class_name is None:
                 text = f"the export has {len(self.names)} classes, but no class {fields[0]}; dropped"
                 raise GeometryError(problems.WRONG_ID, text)
-            if self.keypoints and len(fields) > _FEWEST_FIELDS:
+            if len(fields) > _FEWEST_FIELDS and (self.keypoints or _is_pose(fields[1:])):
                 raise GeometryError(problems.UNSUPPORTED, "has keypoints, which mark no area; dropped")
             self.shapes.append(Shape(class_name, _geometry(fields[1:]), self.name, where))
         except GeometryError as error:
@@ -204,6 +211,21 @@ class _LabelFile:
             )
             for photo in photos
         ]
+
+
+def _is_pose(fields: Sequence[str]) -> bool:
+    """Check whether a line has a box and keypoints with visibility flags, instead of an outline.
+
+    Then, every third value after the box is 0, 1 or 2, and the box contains all keypoints that have a
+    position.
+    """
+    numbers = np.array([number_of(field) for field in fields], np.float64)  # None becomes NaN
+    if len(numbers) % 3 != 1:
+        return False
+    points = numbers[4:].reshape(-1, 3)
+    placed = points[points[:, :2].any(axis=1), :2]
+    inside = np.abs(placed - numbers[:2]) <= numbers[2:4] / 2 + _SLACK
+    return bool(np.isin(points[:, 2], (0, 1, 2)).all() and inside.all())
 
 
 def _geometry(fields: Sequence[str]) -> Geometry:

@@ -9,8 +9,15 @@ from typing import Any
 
 from drywallqa.errors import DataError
 from drywallqa.formats.annotations import relative_name
+from drywallqa.formats.text_files import list_of, load_json, mapping_of
+from drywallqa.formats.values import class_name, whole_number
 
 CLASS_FILES = ("data.yaml", "data.yml", "dataset.yaml", "obj.names", "classes.txt")
+NOTES = "notes.json"
+"""The file in which Label Studio repeats the class names of `classes.txt`."""
+
+_POSE = frozenset({"kpt_shape", "kpt_names", "flip_idx"})
+_REMEDY = "correct the file or export it again"
 
 
 @dataclass(frozen=True)
@@ -30,9 +37,9 @@ def class_list_above(folder: Path, root: Path) -> ClassList:
     for parent in (folder, *folder.parents):
         if not parent.is_relative_to(root):
             break
-        if paths := [parent / name for name in CLASS_FILES if (parent / name).is_file()]:
+        if paths := [path for name in (*CLASS_FILES, NOTES) if _is_list(path := parent / name)]:
             return _read_agreeing(paths)
-    lists = [path for name in CLASS_FILES for path in sorted(root.rglob(name))]
+    lists = [path for name in (*CLASS_FILES, NOTES) for path in sorted(root.rglob(name)) if _is_list(path)]
     if len(lists) == 1:
         return read_class_list(lists[0])
     where = relative_name(folder, root)
@@ -42,6 +49,11 @@ def class_list_above(folder: Path, root: Path) -> ClassList:
     raise DataError(
         f"{root}: no file with class names; add one of {', '.join(CLASS_FILES)} to the YOLO export"
     )
+
+
+def _is_list(path: Path) -> bool:
+    """Whether a file has class names. A file of notes may contain something else."""
+    return path.is_file() and (path.name != NOTES or "categories" in mapping_of(load_json(path, _REMEDY)))
 
 
 def _read_agreeing(paths: list[Path]) -> ClassList:
@@ -57,18 +69,19 @@ def _read_agreeing(paths: list[Path]) -> ClassList:
 
 
 def read_class_list(path: Path) -> ClassList:
-    """Read the class names and their numbers from data.yaml, obj.names or classes.txt.
+    """Read the class names and their numbers from data.yaml, obj.names, classes.txt or notes.json.
 
     Raises:
         DataError: The file has no names or cannot be read.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        found = _from_yaml(text) if path.suffix in {".yaml", ".yml"} else ClassList(_from_lines(text))
+        if path.name == NOTES:
+            found = ClassList(_from_categories(load_json(path, _REMEDY)["categories"]))
+        else:
+            text = path.read_text(encoding="utf-8-sig")
+            found = _from_yaml(text) if path.suffix in {".yaml", ".yml"} else ClassList(_from_lines(text))
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(
-            f"{path}: the class names cannot be read ({error}); correct the file or export it again"
-        ) from error
+        raise DataError(f"{path}: the class names cannot be read ({error}); {_REMEDY}") from error
     if not found.names:
         raise DataError(f"{path}: no class names found; write them as: names: ['crack', 'seam']")
     return found
@@ -79,6 +92,15 @@ def _from_lines(text: str) -> dict[int, str]:
     if "" in lines:
         raise ValueError(f"line {lines.index('') + 1} is empty, so the next class numbers are unclear")
     return dict(enumerate(lines))
+
+
+def _from_categories(categories: object) -> dict[int, str]:
+    found: dict[int, str] = {}
+    for entry in map(mapping_of, list_of(categories)):
+        number, name = whole_number(entry.get("id")), class_name(entry.get("name"))
+        if number is None or name is None or found.setdefault(number, name) != name:
+            raise ValueError(f"the category {dict(entry)} has no id, no name, or the id of another category")
+    return found
 
 
 def _from_yaml(text: str) -> ClassList:
@@ -104,7 +126,7 @@ def _from_yaml(text: str) -> ClassList:
     if wrong := next((name for name in pairs.values() if not isinstance(name, str)), None):
         raise ValueError(f"the class name {wrong} is not a text")
     return ClassList(
-        {int(number): name for number, name in pairs.items() if name.strip()}, "kpt_shape" in data
+        {int(number): name for number, name in pairs.items() if name.strip()}, not _POSE.isdisjoint(data)
     )
 
 
