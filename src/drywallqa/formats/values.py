@@ -30,8 +30,10 @@ def number_of(value: object) -> float | None:
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
+    if isinstance(value, str) and not value[-1:].isdigit():
+        value = _UNIT.sub("", value)
     try:
-        return float(_UNIT.sub("", value) if isinstance(value, str) else value)
+        return float(value)
     except (ValueError, OverflowError):
         return None
 

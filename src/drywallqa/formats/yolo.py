@@ -219,9 +219,9 @@ def _is_pose(fields: Sequence[str]) -> bool:
     Then, every third value after the box is 0, 1 or 2, and the box contains all keypoints that have a
     position.
     """
-    numbers = np.array([number_of(field) for field in fields], np.float64)  # None becomes NaN
-    if len(numbers) % 3 != 1:
+    if len(fields) % 3 != 1:
         return False
+    numbers = np.array([number_of(field) for field in fields], np.float64)  # None becomes NaN
     points = numbers[4:].reshape(-1, 3)
     placed = points[points[:, :2].any(axis=1), :2]
     inside = np.abs(placed - numbers[:2]) <= numbers[2:4] / 2 + _SLACK
