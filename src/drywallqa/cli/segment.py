@@ -184,11 +184,10 @@ def segment(
 
             summary = segment_fleet(opener, paths, prompt, out, options, fleet=fleet, **display_calls)
         else:
-            from PIL import Image
+            import PIL.JpegImagePlugin  # noqa: F401  # Pillow's reader for most photos
 
             from drywallqa.workflows.segment import segment_into
 
-            Image.preinit()  # imports Pillow's readers for common formats
             summary = segment_into(loading.result(), paths, prompt, out, options, **display_calls)
     if not quiet:
         print(_sentence(summary), file=sys.stderr if json else sys.stdout)
