@@ -19,7 +19,7 @@ from PIL import Image
 from drywallqa.errors import reason_of
 from drywallqa.formats.pixel_values import NEAR, Pixels, Value, distance, grey_or_colour, map_values
 from drywallqa.formats.soft_edges import check_lossy, edges_between, main_values, nearest_level
-from drywallqa.imaging.photos import open_picture, orientation_of
+from drywallqa.imaging.photos import open_picture, exif_orientation
 
 VIEWS = ("meaning", "colour", "index")
 """Ways to read pixels: as a mask in alpha or in the colours, only as colours, or as palette indices."""
@@ -75,7 +75,7 @@ def survey_mask(
         lossy = _is_lossy(image, path)
         view = _view(image, table)
         deep = any(";16" in str(tile) for tile in getattr(image, "tile", ()))
-        if orientation_of(image) != 1:
+        if exif_orientation(image) != 1:
             raise ValueError(
                 "it has an EXIF rotation, which may not apply to its photo; save it without EXIF"
             )

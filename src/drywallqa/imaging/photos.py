@@ -241,7 +241,7 @@ def _decode(image: Image.Image, name: str, stream: IO[bytes] | None) -> NotedPho
     deep = deep_colour(image)
     load_large(image)
     picture, note = eight_bits(image, deep, stream)
-    orientation = orientation_of(image)
+    orientation = exif_orientation(image)
     if orientation != 1:
         picture = picture.transpose(_TURNS[orientation])
     if picture.has_transparency_data:
@@ -250,7 +250,7 @@ def _decode(image: Image.Image, name: str, stream: IO[bytes] | None) -> NotedPho
     return NotedPhoto(_pixels(picture), (note,) if note else (), orientation)
 
 
-def orientation_of(image: Image.Image) -> int:
+def exif_orientation(image: Image.Image) -> int:
     """Return the EXIF orientation of an opened image; 1 if there is none."""
     try:
         orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1))
@@ -263,7 +263,7 @@ def is_turned(path: Path) -> bool:
     """Check whether a viewer turns a photo by its EXIF orientation. Only the file's header is read."""
     try:
         with open_picture(path) as image:
-            return orientation_of(image) != 1
+            return exif_orientation(image) != 1
     except Exception:  # decoders raise nearly any exception on damaged bytes
         return False
 
