@@ -19,7 +19,7 @@ from PIL import Image
 from drywallqa.errors import reason_of
 from drywallqa.formats.pixel_values import NEAR, Pixels, Value, distance, grey_or_colour, map_values
 from drywallqa.formats.soft_edges import check_lossy, edges_between, main_values, nearest_level
-from drywallqa.imaging.photos import open_picture, exif_orientation
+from drywallqa.imaging.photos import exif_orientation, open_picture
 
 VIEWS = ("meaning", "colour", "index")
 """Ways to read pixels: as a mask in alpha or in the colours, only as colours, or as palette indices."""
