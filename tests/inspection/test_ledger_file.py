@@ -60,6 +60,20 @@ def test_round_trip(tmp_path: Path) -> None:
         ),
         (lambda data: data.update(schema=99), "has the schema 99"),
         (lambda data: data.update(findings={}), "not a list"),
+        (lambda data: data.update(places=[]), "the place 'a' is missing"),
+        (lambda data: data.update(next_number=1), "not below next_number"),
+        (lambda data: data["findings"].append(data["findings"][0]), "not unique"),
+        (lambda data: data["visits"].append(data["visits"][0]), r"visits have the numbers \[1, 1\]"),
+        (
+            lambda data: data["visits"][0]["photos"].append(data["visits"][0]["photos"][0]),
+            "contains a photo twice",
+        ),
+        (
+            lambda data: data["visits"][0]["photos"].clear(),
+            "finding 1 refers to the photo 'a/b.jpg' of visit 1, which is missing",
+        ),
+        (lambda data: data["findings"][0].update(into=[7]), "finding 7 is missing"),
+        (lambda data: data["reviews"][0].update(finding=7), "finding 7 is missing"),
     ],
 )
 def test_damage_is_named(tmp_path: Path, change, message: str) -> None:  # type: ignore[no-untyped-def]

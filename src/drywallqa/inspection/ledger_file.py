@@ -40,9 +40,43 @@ def read_ledger(path: Path) -> Ledger:
     del data["schema"]
     try:
         ledger: Ledger = _build(Ledger, data, "ledger")
+        _check_references(ledger)
     except ValueError as problem:
         raise DataError(f"{path} is damaged: {problem}") from problem
     return ledger
+
+
+def _check_references(ledger: Ledger) -> None:
+    """Check that numbers, places and photos exist and are unique.
+
+    Raises:
+        ValueError: They are not; the message names the place.
+    """
+    places = {place.id for place in ledger.places}
+    visits = [visit.number for visit in ledger.visits]
+    if visits != sorted(set(visits)):
+        raise ValueError(f"its visits have the numbers {visits}, which are not in order or not unique")
+    photos = [(visit.number, photo.path) for visit in ledger.visits for photo in visit.photos]
+    if len(set(photos)) < len(photos):
+        raise ValueError(f"visit {photos[0][0]} or a later one contains a photo twice")
+    homes = {photo.place for visit in ledger.visits for photo in visit.photos}
+    if unknown := sorted((homes | {finding.place for finding in ledger.findings}) - places):
+        raise ValueError(f"the place {unknown[0]!r} is missing")
+    numbers = [finding.number for finding in ledger.findings]
+    if numbers != sorted(set(numbers)) or not all(0 < number < ledger.next_number for number in numbers):
+        raise ValueError("the numbers of its findings are not in order, not unique or not below next_number")
+    named = {number for finding in ledger.findings for number in finding.into}
+    named |= {review.finding for review in ledger.reviews if review.action != "add"}
+    if unknown_numbers := sorted(named - set(numbers)):
+        raise ValueError(f"finding {unknown_numbers[0]} is missing")
+    known = set(photos)
+    for finding in ledger.findings:
+        for seen in finding.observations:
+            if (seen.visit, seen.photo) not in known:
+                raise ValueError(
+                    f"finding {finding.number} refers to the photo {seen.photo!r} of visit {seen.visit}, "
+                    "which is missing"
+                )
 
 
 def _build(kind: Any, value: Any, where: str) -> Any:
