@@ -11,7 +11,7 @@ from drywallqa.errors import ScaleError
 from drywallqa.imaging.camera_tags import CameraTags
 from drywallqa.imaging.straight_lines import StraightLine
 from drywallqa.inspection.scale import TILT_RELATIVE_SIGMA, project
-from drywallqa.inspection.scale_sources import find_scale, parse_scale_options
+from drywallqa.inspection.scale_sources import ScaleOptions, find_scale, parse_scale_options
 from marker_photos import Scene
 
 PHOTO = np.zeros((300, 400, 3), np.uint8)
@@ -120,6 +120,17 @@ def test_find_scale__says_what_is_wrong(options: dict[str, object], sentence: st
     with pytest.raises(ScaleError) as caught:
         find_scale(PHOTO, parse_scale_options(**options))  # type: ignore[arg-type]
     assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, math.inf])
+def test_scale_options__lengths_from_python(value: float) -> None:
+    corners = np.zeros((4, 2))
+    for options in (
+        {"mm_per_pixel": value}, {"marker_mm": value}, {"board_mm": value}, {"distance_mm": value},
+        {"line": (corners[:2], value)}, {"rectangle": (corners, (-abs(value), value))},
+    ):  # fmt: skip
+        with pytest.raises(ScaleError, match="is not above zero; write a positive number"):
+            ScaleOptions(**options)  # type: ignore[arg-type]
 
 
 def test_find_scale__cropped_photo_and_no_distance_in_exif() -> None:

@@ -53,6 +53,16 @@ class FoundMarker:
     edge_sigma: float
 
 
+def check_marker_family(family: str) -> None:
+    """Check that a family of markers can be read.
+
+    Raises:
+        ScaleError: It is unknown.
+    """
+    if family not in FAMILIES:
+        raise ScaleError(f'the marker family "{family}" is unknown; use {", ".join(FAMILIES)}')
+
+
 def marker_cells(family: str, number: int) -> NDArray[np.bool_]:
     """Return the cells [n,n] of a marker with its black border; True is white.
 
@@ -114,8 +124,7 @@ def marker_boxes(photo: NDArray[np.uint8]) -> list[tuple[int, int, int, int]]:
 
 def _dictionary(family: str) -> tuple[Any, Any]:
     """Return the module of OpenCV and a family's dictionary."""
-    if family not in FAMILIES:
-        raise ScaleError(f'the marker family "{family}" is unknown; use {", ".join(FAMILIES)}')
+    check_marker_family(family)
     try:
         import cv2
     except ImportError as error:

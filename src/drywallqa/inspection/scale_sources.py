@@ -19,7 +19,7 @@ from drywallqa.inspection.lengths import (
     parse_known_rectangle,
     parse_mm,
 )
-from drywallqa.inspection.markers import DEFAULT_FAMILY, FoundMarker, find_markers
+from drywallqa.inspection.markers import DEFAULT_FAMILY, FoundMarker, check_marker_family, find_markers
 from drywallqa.inspection.scale import TILT_RELATIVE_SIGMA, Scale, homography_of
 
 Floats = NDArray[np.float64]
@@ -58,6 +58,25 @@ class ScaleOptions:
     distance_mm: float | None = None
     exif_distance: bool = False
 
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ScaleError: A length is not above zero, or the family is unknown.
+        """
+        lengths = {
+            "--mm-per-pixel": self.mm_per_pixel,
+            "--line": self.line and self.line[1],
+            "--rectangle": self.rectangle and min(self.rectangle[1]),
+            "--marker": self.marker_mm,
+            "--board": self.board_mm,
+            "--distance": self.distance_mm,
+        }
+        for option, value in lengths.items():
+            if value is not None:
+                check_positive(value, option, f"{value:g}")
+        check_marker_family(self.marker_family)
+
     @property
     def for_one_photo(self) -> bool:
         """Whether the options contain positions in one photo, so that they do not suit a second photo."""
@@ -93,8 +112,6 @@ def parse_scale_options(
     Raises:
         ScaleError: An option has another form; the message names the option.
     """
-    if mm_per_pixel is not None:
-        check_positive(mm_per_pixel, "--mm-per-pixel", f"{mm_per_pixel:g}")
     from_exif = distance is not None and distance.strip().lower() == "exif"
     return ScaleOptions(
         mm_per_pixel,
