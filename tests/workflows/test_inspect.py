@@ -223,3 +223,75 @@ def test_inspect__results_inside_the_inspected_folder_are_no_photos(
     for _ in range(2):
         summary, _ = inspect(tmp_path / "site", tmp_path / "site" / "results", segmenter)
         assert len(summary.ledger.visits[0].photos) == 3
+
+
+def review(folder: Path, *rows: str) -> None:
+    header = "finding,action,with,points,photo,concept,rule,text,reviewer,time"
+    (folder / "reviews.csv").write_text("\n".join([header, *rows]), "utf-8")
+
+
+def states(summary) -> dict[int, str]:
+    return {finding.number: finding.state for finding in summary.ledger.findings}
+
+
+def test_inspect__writes_a_template_for_reviews(tmp_path: Path, segmenter: Segmenter) -> None:
+    inspect(site(tmp_path / "site"), tmp_path / "out", segmenter)
+    lines = (tmp_path / "out" / "reviews.csv").read_text("utf-8-sig").splitlines()
+    assert [line.split(",")[0] for line in lines] == ["finding", "1", "2", "3"]
+
+
+def test_inspect__reviews_are_applied_once_and_outlive_a_rerun(tmp_path: Path, segmenter: Segmenter) -> None:
+    out = tmp_path / "out"
+    inspect(site(tmp_path / "site"), out, segmenter)
+    review(
+        out,
+        "1,reject,,,,,,a shadow,Ann,",
+        '2,split,,"60,34",,,,,Ann,',
+        ',add,,"10,60 60,60 60,80 10,80",bath/c.png,crack,,,Ann,',
+    )
+    once, _ = inspect(tmp_path / "site", out, segmenter)
+    assert states(once) == {1: "deleted", 2: "split", 3: "open", 4: "open", 5: "open", 6: "open"}
+    again, _ = inspect(tmp_path / "site", out, segmenter)
+    assert again.ledger == once.ledger
+    pieces = [finding.observations[0] for finding in once.ledger.findings if finding.number in (4, 5)]
+    assert all(piece.px is not None and piece.verdicts for piece in pieces)
+    assert once.ledger.findings[5].observations[0].line_visible is False
+
+
+def test_inspect__another_scale_keeps_rejected_findings_rejected(
+    tmp_path: Path, segmenter: Segmenter
+) -> None:
+    out, changed = tmp_path / "out", replace(DAY, scale=ScaleOptions(mm_per_pixel=0.25))
+    inspect(site(tmp_path / "site"), out, segmenter)
+    review(out, "1,reject,,,,,,,Ann,")
+    summary, _ = inspect(tmp_path / "site", out, segmenter, changed)
+    assert states(summary) == {1: "deleted", 2: "open", 3: "open"}
+    again, _ = inspect(tmp_path / "site", out, segmenter, DAY)
+    assert states(again) == {1: "deleted", 2: "open", 3: "open"}
+    observation = summary.ledger.findings[1].observations[0]
+    assert observation.mm is not None
+    assert observation.px is not None
+    assert observation.mm.length.value == pytest.approx(observation.px.length.value / 4)
+
+
+def test_inspect__new_results_do_not_undo_a_split(tmp_path: Path, segmenter: Segmenter) -> None:
+    out = tmp_path / "out"
+    inspect(site(tmp_path / "site"), out, segmenter)
+    review(out, '2,split,,"60,34",,,,,Ann,')
+    once, _ = inspect(tmp_path / "site", out, segmenter)
+    changed = replace(DAY, scale=ScaleOptions(mm_per_pixel=0.25))
+    summary, outcomes = inspect(tmp_path / "site", out, segmenter, changed)
+    assert states(summary) == states(once)
+    (failed,) = [outcome.error for outcome in outcomes if outcome.error]
+    assert "a person merged, split or added findings of this photo" in str(failed)
+
+
+def test_inspect__a_second_concept_later_leaves_the_first_as_it_is(
+    tmp_path: Path, segmenter: Segmenter
+) -> None:
+    photo, out = save(tmp_path / "a.png", seam=True), tmp_path / "out"
+    inspect(photo, out, segmenter, replace(DAY, prompts=("crack",)))
+    summary, _ = inspect(photo, out, segmenter, replace(DAY, prompts=("taping area",)))
+    found = [(f.number, f.concept, f.state, len(f.observations)) for f in summary.ledger.findings]
+    assert found == [(1, "crack", "open", 1), (2, "taping area", "open", 1)]
+    assert list(summary.ledger.visits[0].thresholds) == ["crack", "taping area"]

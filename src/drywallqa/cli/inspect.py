@@ -91,6 +91,12 @@ def inspect(
         str | None,
         typer.Option("--title", metavar="TEXT", help="Name of the project. Default: name of the folder."),
     ] = None,
+    reviews: Annotated[
+        Path | None,
+        typer.Option(
+            "--reviews", metavar="FILE", help="Decisions of people. Default: DIR/reviews.csv, if it is there."
+        ),
+    ] = None,
     client: Annotated[str, typer.Option("--client", metavar="TEXT", help="Client, for the report.")] = "",
     address: Annotated[str, typer.Option("--address", metavar="TEXT", help="Address, for the report.")] = "",
     inspector: Annotated[
@@ -131,7 +137,8 @@ def inspect(
 
     The photos of one folder show one wall. DIR/inspection.json contains all findings, and DIR/findings.csv
     is a table of them, and DIR/report.html is
-    the report. A finding keeps its number for good. Photos that already have results are skipped.
+    the report. Decisions in DIR/reviews.csv are applied by the next run.
+    A finding keeps its number for good. Photos that already have results are skipped.
 
     The exit code is 0 if no rule failed, 1 if a rule failed, 2 for wrong usage, and 3 if photos were refused
     and no rule failed.
@@ -157,6 +164,7 @@ def inspect(
         reviewer=reviewer,
         title=title,
         overwrite=overwrite,
+        reviews=reviews,
         report=_report_options(client, address, inspector, units, page),
         pdf=pdf,
     )

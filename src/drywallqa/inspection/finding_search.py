@@ -72,6 +72,27 @@ def find_cracks(
     return found + [parts.sighting_of(concept, np.array([number])) for number in unseen.tolist()]
 
 
+def measure_outline(photo: Photo, outline: Mask, concept: str, *, joints: bool) -> Sighting:
+    """Measure an outline that a person drew as one finding.
+
+    Args:
+        photo: RGB uint8 [H,W,3].
+        outline: The outline [H,W], not empty.
+        concept: The concept.
+        joints: Whether the concept is a joint.
+    """
+    parts = OutlineParts.of(outline, None)
+    everything = np.arange(len(parts.sizes))
+    if joints:
+        found = find_joints(photo, outline, None, parts, concept)
+        return found[0] if len(found) == 1 else parts.sighting_of(concept, everything)
+    lines = find_lines(photo, outline).lines
+    if not lines:
+        return parts.sighting_of(concept, everything)
+    (crack,) = group_lines(lines, np.zeros(len(lines), np.int64), parts.unit)
+    return _crack_of(crack, parts, concept)
+
+
 def _component_of(line: CrackLine, parts: OutlineParts) -> int:
     """Return the index of the component in which most points of a line lie; -1 if none does."""
     height, width = parts.labels.shape

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from drywallqa.imaging.morphology import BoundingBox
@@ -30,30 +30,33 @@ def record_visit(
     ledger: Ledger,
     visit: Visit,
     places: Sequence[Place],
+    searched: Collection[tuple[str, str]],
     seen: Sequence[PlacedObservation],
     known: Mapping[int, int] | None = None,
 ) -> Ledger:
     """Return the ledger with a new visit, or with new results for some photos of a recorded visit.
 
-    The results of all other photos of a recorded visit stay. A finding that an earlier run of this visit saw
+    All other results of a recorded visit stay. A finding that an earlier run of this visit saw
     at the same place of the same photo keeps its number.
 
     Args:
         ledger: The ledger.
         visit: The visit, with the photos of this run.
         places: The places of this run.
+        searched: Photos and concepts of which `seen` contains all new observations.
         seen: The observations of this run.
         known: Numbers of findings by the index of their observation in `seen`.
     """
-    renewed = {photo.path for photo in visit.photos}
     findings, old = {}, {}
     for finding in ledger.findings:
         parts: dict[bool, list[Observation]] = {True: [], False: []}
         for observation in finding.observations:
-            parts[observation.visit == visit.number and observation.photo in renewed].append(observation)
+            again = observation.visit == visit.number and (observation.photo, finding.concept) in searched
+            parts[again].append(observation)
         old[finding.number] = parts[True]
         findings[finding.number] = replace(finding, observations=tuple(parts[False]))
     known = {**_same_in_photo(seen, ledger, old), **(known or {})}
+    rejected = {review.finding for review in ledger.reviews if review.action in ("delete", "reject")}
     number = ledger.next_number
     for index, one in enumerate(seen):
         own = known.get(index)
@@ -67,15 +70,29 @@ def record_visit(
         next_number=number,
         places=tuple(sorted({p.id: p for p in (*ledger.places, *places)}.values(), key=lambda p: p.id)),
         visits=_with_visit(ledger.visits, visit),
-        findings=tuple(_settled(findings[n], old.get(n, [])) for n in sorted(findings)),
+        findings=tuple(_settled(findings[n], bool(old.get(n)), n in rejected) for n in sorted(findings)),
     )
 
 
-def _settled(finding: Finding, gone: Sequence[Observation]) -> Finding:
-    """Delete a finding whose only observations were replaced by others; reopen one that is seen again."""
-    if finding.observations:
-        return replace(finding, state="open") if gone and finding.state == "deleted" else finding
-    return replace(finding, state="deleted") if gone else finding
+def has_structural_review(ledger: Ledger, photo: str, visit: int) -> bool:
+    """Return whether a person merged, split or added findings of a photo."""
+    touched = set()
+    for review in ledger.reviews:
+        if review.action in ("merge", "split", "add"):
+            touched |= {review.finding, *review.detail.get("with", ()), *review.detail.get("made", ())}
+    return any(
+        finding.number in touched and any((o.visit, o.photo) == (visit, photo) for o in finding.observations)
+        for finding in ledger.findings
+    )
+
+
+def _settled(finding: Finding, renewed: bool, rejected: bool) -> Finding:
+    """Delete a finding that a new search did not find again; reopen one that it found again."""
+    if not finding.observations:
+        return replace(finding, state="deleted") if renewed else finding
+    if finding.state == "deleted" and not rejected:
+        return replace(finding, state="open")
+    return finding
 
 
 def _with_visit(visits: Sequence[Visit], visit: Visit) -> tuple[Visit, ...]:

@@ -72,6 +72,13 @@ def scale_record(scale: Scale) -> ScaleRecord:
     return ScaleRecord(scale.mm_per_pixel, scale.relative_sigma, scale.source, rows)
 
 
+def scale_of_record(record: ScaleRecord) -> Scale:
+    """Return the scale that a ledger states."""
+    matrix = None if record.homography is None else np.array(record.homography)
+    sigma = record.relative_sigma
+    return Scale(record.mm_per_pixel, sigma, record.source, matrix, common_sigma=sigma)
+
+
 def _joint_shape(joint: JointExtent) -> LineShape:
     return LineShape(orientation_of([joint.ends]), 1.0, 0, 2)
 

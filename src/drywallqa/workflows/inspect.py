@@ -21,11 +21,13 @@ from drywallqa.inspection.ledger import Ledger, Outcome, Visit
 from drywallqa.inspection.ledger_file import read_ledger
 from drywallqa.inspection.ledger_verdicts import judge_ledger, summarise_verdicts
 from drywallqa.inspection.numbering import record_visit
-from drywallqa.inspection.rules import DEFAULT_RULES, load_rule_set
+from drywallqa.inspection.review_files import read_reviews
+from drywallqa.inspection.reviews import ReviewContext, apply_reviews
+from drywallqa.inspection.rules import DEFAULT_RULES, RuleSet, load_rule_set
 from drywallqa.inspection.scale_sources import ScaleOptions
 from drywallqa.reports.inspection_material import ReportOptions
-from drywallqa.workflows.inspected_photos import Measuring, PhotoReader, PhotoResult
-from drywallqa.workflows.inspection_files import LEDGER, write_inspection
+from drywallqa.workflows.inspected_photos import DrawnOutlines, Measuring, PhotoReader, PhotoResult
+from drywallqa.workflows.inspection_files import LEDGER, REVIEWS, write_inspection
 
 if TYPE_CHECKING:
     from drywallqa.inference.wrapped_model import RunnableBundle
@@ -46,6 +48,7 @@ class InspectOptions:
         reviewer: Name of the responsible person. Default: the recorded name.
         title: Name of the project. Default: the recorded name, or the name of the inspected folder.
         overwrite: Whether to replace the results of photos that changed, or that had other settings.
+        reviews: A file with decisions of people. Default: `reviews.csv` in the folder of results, if any.
         report: Options of the report.
         pdf: Whether to write the report also as PDF.
     """
@@ -59,6 +62,7 @@ class InspectOptions:
     reviewer: str | None = None
     title: str | None = None
     overwrite: bool = False
+    reviews: Path | None = None
     report: ReportOptions = field(default_factory=ReportOptions)
     pdf: bool = False
 
@@ -112,6 +116,7 @@ def inspect(
     Raises:
         ConfigError: An option is invalid or does not fit the photos.
         RuleError: The rule set is wrong.
+        ReviewError: A review does not fit the inspection.
         PromptError: A prompt cannot be used.
         DataError: The earlier inspection cannot be read.
         MissingExtraError: The scale or the PDF needs a package that is not installed.
@@ -135,6 +140,7 @@ def inspect(
         failed += outcome.error is not None
         photos += [photo] if photo else []
     ledger = _recorded(ledger, visit, photos, plan, options)
+    ledger = _reviewed(ledger, folder, rule_set, options, measuring)
     ledger = judge_ledger(ledger, rule_set, absent_of(ledger))
     report = write_inspection(ledger, rule_set, folder, options.report, options.pdf, on_picture)
     return InspectSummary(
@@ -221,16 +227,35 @@ def _recorded(
 ) -> Ledger:
     """Return the ledger with this run's photos and observations."""
     photos = sorted(photos, key=lambda photo: photo.record.path)
+    new = [photo for photo in photos if photo.is_new]
     thresholds = {name: value for photo in photos for name, value in photo.thresholds.items()}
     earlier = [one.thresholds for one in ledger.visits if one.number == visit.number]
     visit = replace(
         visit,
-        photos=tuple(photo.record for photo in photos),
+        photos=tuple(photo.record for photo in new),
         thresholds=dict(sorted({**(earlier[0] if earlier else {}), **thresholds}.items())),
     )
-    seen = [one for photo in photos for one in photo.seen]
-    ledger = record_visit(ledger, visit, [photo.place for photo in photos], seen)
+    searched = {(photo.record.path, concept) for photo in new for concept in photo.thresholds}
+    seen = [one for photo in new for one in photo.seen]
+    ledger = record_visit(ledger, visit, [photo.place for photo in photos], searched, seen)
     return replace(ledger, name=options.title or ledger.name or plan.base.name)
+
+
+def _reviewed(
+    ledger: Ledger, folder: Path, rule_set: RuleSet, options: InspectOptions, measuring: Measuring
+) -> Ledger:
+    """Return the ledger with the decisions of people.
+
+    Raises:
+        ReviewError: A decision does not fit the ledger.
+    """
+    path, visit = options.reviews or folder / REVIEWS, ledger.visits[-1]
+    if options.reviews is None and not path.exists():
+        return ledger
+    rules = [rule.id for rule in rule_set.rules]
+    measurer = DrawnOutlines(ledger, folder, measuring)
+    context = ReviewContext(measurer.measure, rules, f"{visit.date}T00:00:00+00:00")
+    return apply_reviews(ledger, read_reviews(path, visit.reviewer), context)
 
 
 def absent_of(ledger: Ledger) -> set[tuple[str, str]]:

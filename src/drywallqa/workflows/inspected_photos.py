@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from drywallqa.errors import DrywallQAError, MissingExtraError
+from drywallqa.errors import DataError, DrywallQAError, MissingExtraError
 from drywallqa.files import file_digest
+from drywallqa.formats.outlines import draw_ring
 from drywallqa.imaging.camera_tags import read_camera_tags
 from drywallqa.imaging.photos import read_photo
 from drywallqa.imaging.straight_lines import StraightLine
 from drywallqa.inference.outputs import Output
 from drywallqa.inference.plan import PhotoOutcome, PlannedPhoto, RunPlan
 from drywallqa.inference.prediction import Prediction
-from drywallqa.inspection.finding_search import search_findings
-from drywallqa.inspection.ledger import Ledger, PhotoRecord, Place, Visit
-from drywallqa.inspection.numbering import PlacedObservation
-from drywallqa.inspection.observing import PhotoView, observe, scale_record
+from drywallqa.inspection.finding_pieces import Rings
+from drywallqa.inspection.finding_search import measure_outline, search_findings
+from drywallqa.inspection.ledger import Ledger, Observation, PhotoRecord, Place, Visit
+from drywallqa.inspection.numbering import PlacedObservation, has_structural_review
+from drywallqa.inspection.observing import PhotoView, observe, scale_of_record, scale_record
 from drywallqa.inspection.scale import Scale
 from drywallqa.inspection.scale_sources import ScaleOptions, find_scale
 from drywallqa.inspection.sightings import Sightings, encode_sightings, read_sightings
@@ -48,6 +50,10 @@ class Measuring:
         self.seconds = 0.0
         self.output = Output(SIGHTINGS, ".sightings.json.gz", self._encode, SIGHTINGS)
 
+    def is_joint(self, concept: str | None) -> bool:
+        """Return whether a concept is a joint: a straight line, or the band along it."""
+        return concept in self._straight
+
     def _encode(self, photo: NDArray[np.uint8], prediction: Prediction) -> bytes:
         """Measure the findings of one prediction on a photo [H,W,3]."""
         start, concept = time.thread_time(), concept_name(prediction.concept, prediction.prompt)
@@ -56,12 +62,41 @@ class Measuring:
             prediction.mask,
             prediction.probability,
             concept,
-            joints=prediction.concept in self._straight,
+            joints=self.is_joint(prediction.concept),
         )
         content = encode_sightings(found)
         with self._lock:
             self.seconds += time.thread_time() - start
         return content
+
+
+class DrawnOutlines:
+    """Measures outlines that people drew on photos of the newest visit."""
+
+    def __init__(self, ledger: Ledger, folder: Path, measuring: Measuring) -> None:
+        self._visit, self._measuring = ledger.visits[-1], measuring
+        self._base = folder / self._visit.folder
+        self._records = {photo.path: photo for photo in self._visit.photos}
+
+    def measure(self, path: str, concept: str, rings: Rings) -> Observation:
+        """Measure the pixels inside rings on a photo as one finding.
+
+        Raises:
+            PhotoError: The photo cannot be read.
+            DataError: The photo has changed since its inspection, or the outline is empty.
+        """
+        record, photo = self._records[path], read_photo(self._base / path)
+        if file_digest(self._base / path) != record.digest:
+            raise DataError(f"{path} has changed since its inspection, so outlines on it cannot be measured")
+        outline = np.zeros(photo.shape[:2], np.bool_)
+        for ring in rings:
+            draw_ring(outline, (np.array(ring) + 0.5).clip(0, outline.shape[::-1]))
+        if not outline.any():
+            raise DataError(f"an outline on {path} contains no pixel; draw a larger one")
+        sighting = measure_outline(photo, outline, concept, joints=self._measuring.is_joint(concept))
+        scale = scale_of_record(record.scale) if record.scale else None
+        view = PhotoView(self._visit.number, path, self._visit.model, max(outline.shape), scale)
+        return observe(sighting, view)
 
 
 def concept_name(concept: str | None, prompt: str) -> str:
@@ -78,22 +113,25 @@ class PhotoResult:
         place: The place of the photo.
         seen: Its observations, largest first.
         thresholds: Mask threshold of each concept that was searched.
+        is_new: False if the ledger already contains these results.
     """
 
     record: PhotoRecord
     place: Place
     seen: tuple[PlacedObservation, ...] = ()
     thresholds: dict[str, float] = field(default_factory=dict)
+    is_new: bool = True
 
 
 class PhotoReader:
     """Reads the results of the segmentation, one photo after the other."""
 
     def __init__(self, plan: RunPlan, visit: Visit, scale: ScaleOptions, ledger: Ledger) -> None:
-        self._plan, self._visit, self._scale = plan, visit, scale
+        self._plan, self._visit, self._scale, self._ledger = plan, visit, scale, ledger
         self._items = {str(item.path): item for item in plan.items}
         same = [one for one in ledger.visits if one.number == visit.number]
         self._earlier = {photo.path: photo for one in same for photo in one.photos}
+        self._same_model = any(one.model_digest == visit.model_digest for one in same)
 
     def read(self, outcome: PhotoOutcome) -> tuple[PhotoOutcome, PhotoResult | None]:
         """Return what was found in a photo.
@@ -138,36 +176,55 @@ class PhotoReader:
 
     def _measured(
         self, item: PlannedPhoto, path: str, place: Place, outcome: PhotoOutcome, found: dict[str, Sightings]
-    ) -> tuple[PhotoOutcome, PhotoResult]:
+    ) -> tuple[PhotoOutcome, PhotoResult | None]:
         about, visit = outcome.records[0], self._visit
-        problems = [remark for sightings in found.values() for remark in sightings.remarks]
-        refused = "; ".join(problems)
-        scale: Scale | None = None
-        notes: tuple[str, ...] = ()
+        scale, problem = self._scale_or_problem(item.path, found)
+        refused = "; ".join(remark for sightings in found.values() for remark in sightings.remarks)
+        record = PhotoRecord(
+            path, place.id, about["source_sha256"], about["width"], about["height"],
+            tuple(dict.fromkeys(note for record in outcome.records for note in record["quality"])),
+            scale_record(scale) if scale else None, refused=refused, notes=(problem,) if problem else (),
+        )  # fmt: skip
+        if refused or problem:
+            problems = "; ".join(filter(None, (refused, problem)))
+            outcome = replace(outcome, error=f"{item.path}: {problems}")
+        thresholds = {
+            concept_name(one["concept"], one["prompt"]): one["threshold"] for one in outcome.records
+        }
+        if self._is_recorded(record, outcome):
+            return outcome, PhotoResult(record, place, thresholds=thresholds, is_new=False)
+        if has_structural_review(self._ledger, path, visit.number):
+            error = (
+                f"{item.path}: a person merged, split or added findings of this photo, and new results would "
+                "lose these decisions; use the same options as before, or add --visit new"
+            )
+            return replace(outcome, error=error), None
+        view = PhotoView(visit.number, path, visit.model, max(about["height"], about["width"]), scale)
+        seen = tuple(
+            PlacedObservation(place.id, concept, observe(sighting, view))
+            for concept, sightings in found.items()
+            for sighting in sightings.found
+        )
+        return outcome, PhotoResult(record, place, seen, thresholds)
+
+    def _is_recorded(self, record: PhotoRecord, outcome: PhotoOutcome) -> bool:
+        """Return whether the ledger contains the results of an earlier run with the same input."""
+        earlier = self._earlier.get(record.path)
+        if earlier is None or outcome.status != "skipped" or not self._same_model:
+            return False
+        return (earlier.digest, earlier.scale, earlier.refused) == (
+            record.digest,
+            record.scale,
+            record.refused,
+        )
+
+    def _scale_or_problem(self, path: Path, found: dict[str, Sightings]) -> tuple[Scale | None, str]:
         try:
-            scale = self._scale_of(item.path, found) if self._scale.has_source else None
+            return (self._scale_of(path, found) if self._scale.has_source else None), ""
         except MissingExtraError:
             raise
         except DrywallQAError as error:
-            problems.append(f"no scale was found, so sizes are in pixels only: {error}")
-            notes = (problems[-1],)
-        view = PhotoView(visit.number, path, visit.model, max(about["height"], about["width"]), scale)
-        if problems:
-            outcome = replace(outcome, error=f"{item.path}: {'; '.join(problems)}")
-        return outcome, PhotoResult(
-            PhotoRecord(
-                path, place.id, about["source_sha256"], about["width"], about["height"],
-                tuple(dict.fromkeys(note for record in outcome.records for note in record["quality"])),
-                scale_record(scale) if scale else None, refused=refused, notes=notes,
-            ),
-            place,
-            tuple(
-                PlacedObservation(place.id, concept, observe(sighting, view))
-                for concept, sightings in found.items()
-                for sighting in sightings.found
-            ),
-            {concept_name(one["concept"], one["prompt"]): one["threshold"] for one in outcome.records},
-        )  # fmt: skip
+            return None, f"no scale was found, so sizes are in pixels only: {error}"
 
     def _scale_of(self, path: Path, found: dict[str, Sightings]) -> Scale | None:
         joints = [

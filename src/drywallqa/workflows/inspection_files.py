@@ -18,6 +18,7 @@ from drywallqa.inspection.finding_tables import write_findings_csv, write_findin
 from drywallqa.inspection.ledger import Ledger, PhotoRecord
 from drywallqa.inspection.ledger_file import write_ledger
 from drywallqa.inspection.measure_text import System
+from drywallqa.inspection.review_files import write_review_template
 from drywallqa.inspection.rules import RuleSet
 from drywallqa.processors import available_threads
 from drywallqa.reports.inspection_material import ReportOptions
@@ -32,7 +33,7 @@ from drywallqa.visualization.inspection_pictures import (
     write_inspection_pictures,
 )
 
-LEDGER = "inspection.json"
+LEDGER, REVIEWS = "inspection.json", "reviews.csv"
 _DRAWN = f"{PICTURES}/drawn.json"
 _MOST_PHOTOS = 2  # photos in memory while pictures are drawn
 
@@ -63,6 +64,7 @@ def write_inspection(
     write_ledger(ledger, folder / LEDGER)
     write_findings_csv(ledger, folder / "findings.csv")
     write_findings_geojson(ledger, folder / "findings.geojson")
+    write_review_template(ledger, folder / REVIEWS)
     if importlib.util.find_spec("pyarrow") is not None:
         write_findings_parquet(ledger, folder / "findings.parquet")
     _draw_pictures(ledger, folder, report.units, on_picture)
