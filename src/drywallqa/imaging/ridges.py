@@ -108,9 +108,8 @@ def _add_scale(result: Ridges, grey: Float, outline: Mask, wanted: Mask, scale: 
         best = result.strength[top : top + BLOCK * factor, left : left + BLOCK * factor]
         full = part if factor == 1 else enlarge @ part @ enlarge.T
         full = full[: best.shape[0], : best.shape[1]]
-        better = full > best
-        best[better] = full[better]
-        result.scale[top : top + BLOCK * factor, left : left + BLOCK * factor][better] = scale
+        np.putmask(result.scale[top : top + BLOCK * factor, left : left + BLOCK * factor], full > best, scale)
+        np.maximum(best, full, out=best)
 
 
 def _responses(windows: Float, sigma: float) -> Float:
