@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import reportlab
+from PIL import Image
 from reportlab import platypus, rl_config
 from reportlab.lib import colors
 from reportlab.lib.pagesizes import A4, LETTER
 from reportlab.lib.units import mm
+from reportlab.lib.utils import ImageReader
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.platypus.doctemplate import NotAtTopPageBreak
@@ -196,7 +198,7 @@ class _Story:
         columns = block.columns
         width = (self.width - _GAP * (columns - 1)) / columns
         cells: list[Any] = [list(_picture(picture, width, block.tallest * mm)) for picture in block.pictures]
-        sides = (("VALIGN", "TOP"), ("LEFTPADDING", 0), ("RIGHTPADDING", 0))
+        sides = (("VALIGN", "TOP"), ("LEFTPADDING", 0), ("RIGHTPADDING", _GAP))
         style = [(name, (0, 0), (-1, -1), value) for name, value in sides]
         for place in range(0, len(cells), columns):
             row = [*cells[place : place + columns], ""][:columns]
@@ -265,10 +267,23 @@ def _source(source: str) -> list[Any]:
 
 
 def _picture(picture: Picture, width: float, tallest: float) -> Iterator[Any]:
-    image = platypus.Image(io.BytesIO(picture.content), hAlign="LEFT")
-    scale = min(width / image.imageWidth, tallest / image.imageHeight)
-    image.drawWidth, image.drawHeight = image.imageWidth * scale, image.imageHeight * scale
-    yield image
+    yield _EmbeddedPicture(picture.content, width, tallest)
     if picture.caption:
         yield _paragraph(picture.caption, "caption")
     yield from _source(picture.source)
+
+
+class _EmbeddedPicture(platypus.Flowable):  # type: ignore[misc] # ReportLab has no types
+    """A picture that is decoded only while it is drawn, because a report can have thousands of pictures."""
+
+    def __init__(self, content: bytes, width: float, tallest: float) -> None:
+        super().__init__()
+        size = Image.open(io.BytesIO(content)).size
+        scale = min(width / size[0], tallest / size[1])
+        self.content, self.width, self.height = content, size[0] * scale, size[1] * scale
+
+    def wrap(self, *_: float) -> tuple[float, float]:
+        return self.width, self.height
+
+    def draw(self) -> None:
+        self.canv.drawImage(ImageReader(io.BytesIO(self.content)), 0, 0, self.width, self.height)

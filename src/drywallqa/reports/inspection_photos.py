@@ -45,7 +45,7 @@ def wall_chapters(material: InspectionMaterial) -> Iterator[Chapter]:
     """
     if not material.walls:
         return
-    yield Chapter("Walls and photos", list(_introduction(material)))
+    yield Chapter("Walls and photos", list(_introduction(material)), new_page=True)
     pages = _PhotoPages(material)
     for place, wall in enumerate(material.walls, 1):
         first = wall.photos[0]
