@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from drywallqa.imaging.line_search import CrackLine
 from drywallqa.inspection.crack_shape import LineShape, orientation_of, shape_of, straightness_of
+from drywallqa.inspection.crack_sizes import reliable_points
 from drywallqa.inspection.ledger import CentreLine, Observation, Point, ScaleRecord
 from drywallqa.inspection.line_sizes import sizes_of
 from drywallqa.inspection.scale import Scale
@@ -106,11 +107,12 @@ def _points(points: Floats) -> tuple[Point, ...]:
 
 
 def _widest_at(lines: Sequence[CrackLine]) -> Point | None:
-    """Return the seen point with the largest width."""
-    seen = [(line.width * line.seen, line.points) for line in lines if line.seen.any()]
-    if not seen:
+    """Return the point with the largest width that can be trusted."""
+    if not any(line.seen.any() for line in lines):
         return None
-    widths, points = max(seen, key=lambda pair: float(pair[0].max()))
+    trusted = zip(lines, reliable_points(lines), strict=True)
+    pairs = [(line.width * kept, line.points) for line, kept in trusted if kept.any()]
+    widths, points = max(pairs, key=lambda pair: float(pair[0].max()))
     return _points(points[int(widths.argmax())][None])[0]
 
 

@@ -21,16 +21,23 @@ from drywallqa.synthetic.canvas import Generator, Mask, Path, Photo
 from drywallqa.synthetic.surfaces import surface
 
 Array = NDArray[np.float64]
-Form = Literal["straight", "curved", "jagged", "branched"]
+Form = Literal["straight", "curved", "natural", "branched"]
 
 KNOWN_WIDTHS = (0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 12.0, 20.0, 30.0)
 """Mean widths of the cracks in px."""
-FORMS: tuple[Form, ...] = ("straight", "curved", "jagged", "branched")
+FORMS: tuple[Form, ...] = ("straight", "curved", "natural", "branched")
 CALIBRATION_SURFACES = ("paint", "grey board", "brown board", "plaster")
 TEST_SURFACES = ("green board", "pink board", "rough plaster", "concrete")
-SIDE, CELL = 640, 320  # px; a photo has 2 × 2 cells with one crack each
+SIDE = 640  # px
 
+# Waves of a centre line's direction: their mean lengths in px, and the range of their amplitudes in radians.
+_PERIODS: dict[Form, tuple[float, ...]] = {
+    "straight": (), "curved": (140.0,), "natural": (16.0, 32.0, 64.0, 128.0),
+}  # fmt: skip
+_SWING = (0.1, 0.45)
+_TIGHTEST = 2.5  # widths; least radius of a curve
 _STEP = 0.25  # px between the points of a centre line
+_LENGTH, _LENGTH_ALONE = (0.35, 0.6), (0.6, 0.82)  # of a cell's side
 _WIDEST_BRANCHED = 12.0  # px; branches of wider cracks would leave the cell
 _PIECE = 24  # points of a centre line that are searched together for the nearest point
 _ERF = np.linspace(-4, 4, 4001)
@@ -59,7 +66,7 @@ class KnownCrack:
         form: Form of the main line, or "branched".
         angle: Direction of a straight crack in degrees, 0–180: 0 is horizontal, 90 is vertical.
         lines: The main line, and the branch of a branched crack, which begins on the main line.
-        mask: Pixels that the crack covers by at least half, bool [H,W].
+        mask: Pixels in which the blurred crack has at least half its largest darkness, bool [H,W].
         area: Covered area in px².
         contrast: Darkness of the crack relative to the wall, 0–1.
     """
@@ -84,7 +91,7 @@ class KnownWall:
 
     Attributes:
         photo: The photo, uint8 [H,W,3].
-        cracks: One crack in each cell.
+        cracks: The cracks.
         surface: Name of the wall's surface.
         blur: Standard deviation of the blur in px, which includes the pixel's own area.
         noise: Standard deviation of the noise in grey levels.
@@ -101,13 +108,19 @@ class KnownWall:
     raking: float
 
 
-def render_known_wall(seed: Sequence[int], widths: tuple[float, ...], surfaces: tuple[str, ...]) -> KnownWall:
-    """Render one wall with four cracks.
+def render_known_wall(
+    seed: Sequence[int],
+    widths: Sequence[float],
+    surfaces: Sequence[str],
+    forms: Sequence[Form] = FORMS,
+) -> KnownWall:
+    """Render one wall with one crack, or with four cracks in four cells.
 
     Args:
         seed: Seed of all random choices.
-        widths: Mean width in px of the crack in each of the four cells.
+        widths: Mean width in px of each of the cracks, one or four.
         surfaces: Names of the surfaces to choose from.
+        forms: Forms to choose from.
     """
     generator = np.random.default_rng(seed)
     name = str(generator.choice(surfaces))
@@ -119,8 +132,12 @@ def render_known_wall(seed: Sequence[int], widths: tuple[float, ...], surfaces: 
         smooth_noise(plane, blur)
     cracks = []
     for number, width in enumerate(widths):
-        corner = (number % 2 * CELL, number // 2 * CELL)
-        cracks.append(_add_crack(lit, corner, width, blur, raking, generator))
+        cell = SIDE if len(widths) == 1 else SIDE // 2
+        form = forms[int(generator.choice(len(forms)))]
+        if form == "branched" and width > _WIDEST_BRANCHED:
+            form = "natural"
+        corner = (number % 2 * cell, number // 2 * cell)
+        cracks.append(_add_crack(lit, (*corner, cell), form, width, blur, raking, generator))
     noise = float(generator.uniform(1, 6))
     values = lit * 255 + generator.normal(0, noise, (SIDE, SIDE)) + generator.normal(0, noise / 3, lit.shape)
     photo = np.clip(values + 0.5, 0, 255).astype(np.uint8).transpose(1, 2, 0)
@@ -134,43 +151,41 @@ def render_known_wall(seed: Sequence[int], widths: tuple[float, ...], surfaces: 
 
 def _add_crack(
     lit: NDArray[np.float32],
-    corner: tuple[int, int],
+    place: tuple[int, int, int],
+    form: Form,
     width: float,
     blur: float,
     raking: float,
     generator: Generator,
 ) -> KnownCrack:
-    """Darken a crack into one cell of a brightness [3,H,W]; `corner` is the cell's x, y."""
-    form = FORMS[int(generator.choice(len(FORMS), p=[0.4, 0.25, 0.2, 0.15]))]
-    if form == "branched" and width > _WIDEST_BRANCHED:
-        form = "straight"
+    """Darken a crack into one cell of a brightness [3,H,W]; `place` is the cell's x, y and side."""
+    x, y, side = place
     angle = float(generator.uniform(0, np.pi))
-    lines = _lines(form, angle, width, generator)
-    lines = [KnownLine(line.points + CELL / 2, line.widths) for line in lines]
-    dark, bright = np.zeros((CELL, CELL)), np.zeros((CELL, CELL))
+    share = generator.uniform(*(_LENGTH_ALONE if side == SIDE else _LENGTH))
+    lines = _lines(form, angle, width, share * side, generator)
+    lines = [KnownLine(line.points + side / 2, line.widths) for line in lines]
+    dark, bright = np.zeros((side, side)), np.zeros((side, side))
     lit_flank = raking > 0.5 and width >= 2 and generator.random() < 0.7
-    side = float(generator.choice([-1.0, 1.0]))
+    flank = float(generator.choice([-1.0, 1.0]))
     for line in lines:
-        along, across, widths = _coordinates(line, (CELL, CELL), blur)
+        along, across, widths = _coordinates(line, (side, side), blur)
         bar = _bar(across, widths, blur) * _step(along, blur) * _step(line.length - along, blur)
         dark = 1 - (1 - dark) * (1 - bar)
         if lit_flank:  # the flank towards the light is brighter than the wall
-            rim = _bar(across - side * (widths / 2 + 0.5), np.ones_like(widths), blur)
+            rim = _bar(across - flank * (widths / 2 + 0.5), np.ones_like(widths), blur)
             bright = np.maximum(bright, rim * _step(along, blur) * _step(line.length - along, blur))
     contrast = float(generator.uniform(0.25, 0.9))
-    x, y = corner
-    part = lit[:, y : y + CELL, x : x + CELL]
+    part = lit[:, y : y + side, x : x + side]
     part *= (1 - contrast * dark + generator.uniform(0.05, 0.25) * bright * (1 - dark)).astype(np.float32)
     mask = np.zeros(lit.shape[1:], np.bool_)
-    mask[y : y + CELL, x : x + CELL] = dark > min(0.5, 0.5 * float(dark.max()))
-    moved = tuple(KnownLine(line.points + corner, line.widths) for line in lines)
+    mask[y : y + side, x : x + side] = dark > min(0.5, 0.5 * float(dark.max()))
+    moved = tuple(KnownLine(line.points + np.array([x, y]), line.widths) for line in lines)
     return KnownCrack(width, form, math.degrees(angle), moved, mask, float(dark.sum()), contrast)
 
 
-def _lines(form: Form, angle: float, width: float, generator: Generator) -> list[KnownLine]:
+def _lines(form: Form, angle: float, width: float, length: float, generator: Generator) -> list[KnownLine]:
     """Create the lines of a crack around the point 0, 0."""
-    length = float(generator.uniform(110, 190))
-    shape: Form = form if form != "branched" else FORMS[int(generator.integers(3))]
+    shape: Form = "natural" if form == "branched" else form
     main = _line(shape, angle, width, length, generator)
     main = KnownLine(main.points - main.points.mean(axis=0), main.widths)
     if form != "branched":
@@ -192,10 +207,9 @@ def _line(form: Form, angle: float, width: float, length: float, generator: Gene
     """Integrate a centre line from its heading; no curve is tighter than the crack is wide."""
     place = np.arange(0, length + _STEP / 2, _STEP)
     heading = np.full(len(place), angle)
-    if form != "straight":
-        period = generator.uniform(80, 200) if form == "curved" else generator.uniform(14, 40)
-        swing = generator.uniform(0.2, 0.6) if form == "curved" else generator.uniform(0.1, 0.35)
-        swing = min(swing, period / (2 * np.pi) / (2.5 * max(width, 2.0)))
+    for period in _PERIODS[form]:
+        swing = min(generator.uniform(*_SWING), period / (2 * np.pi) / (_TIGHTEST * max(width, 2.0)))
+        period = period * generator.uniform(0.7, 1.4)
         heading = heading + swing * np.sin(2 * np.pi * (place / period + generator.random()))
     middle = (heading[1:] + heading[:-1]) / 2
     steps = np.stack([np.cos(middle), np.sin(middle)], axis=1) * _STEP
