@@ -217,6 +217,17 @@ def test_a_new_inspection_of_the_same_photos_restores_reviews_and_numbers() -> N
     assert restored == once
 
 
+def test_restoring_reuses_no_number_of_a_new_finding() -> None:
+    once = apply_reviews(house(), ALL_ACTIONS, CONTEXT)
+    again = inspected_again(once)
+    number = again.next_number
+    new = finding_of(number, observation_of(photo="hall/b.jpg", box=(500, 500, 600, 600)))
+    grown = replace(again, findings=(*again.findings, new), next_number=number + 1)
+    restored = apply_reviews(grown, [], CONTEXT)
+    assert restored.next_number == number + 1
+    assert restored.findings[-1] == new
+
+
 def test_what_no_longer_fits_a_changed_photo_is_reported_and_not_restored() -> None:
     once = apply_reviews(house(), ALL_ACTIONS, CONTEXT)
     changed = tuple(replace(photo, digest="f" * 64) for photo in PHOTOS)
