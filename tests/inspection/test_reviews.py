@@ -192,7 +192,8 @@ def inspected_again(ledger: Ledger, photos: tuple[PhotoRecord, ...] = PHOTOS) ->
         for f in house().findings
         if f.observations[0].photo in {photo.path for photo in photos if not photo.refused}
     ]
-    return record_visit(ledger, replace(ledger.visits[0], photos=photos), ledger.places, seen)
+    searched = {(photo.path, finding.concept) for photo in photos for finding in house().findings}
+    return record_visit(ledger, replace(ledger.visits[0], photos=photos), ledger.places, searched, seen)
 
 
 ALL_ACTIONS = [
