@@ -30,6 +30,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "drywallqa.cli.inspect:inspect",
         "Measure cracks and joints in photos, and judge them by rules.",
     ),
+    "compare": ("drywallqa.cli.compare:compare", "Find new, grown and repaired cracks between two visits."),
     "demo": ("drywallqa.cli.segment:demo", "Render example walls, segment them, and show the results."),
     "marker": ("drywallqa.cli.marker:marker", "Write a printable sheet with a marker for the scale."),
     "rules": ("drywallqa.cli.rules:rules", "List, show or check the rules of an inspection."),

@@ -43,6 +43,8 @@ _CLEAR_FEATURES, _CLEAR_SPREAD = 60, 0.4
 _LEAST_LINE_POINTS = 100  # 300 px at a longer side of 1600 px
 _LEAST_SHARES = (0.5, 0.8)  # of the smaller and of the larger share
 _MOST_UNCERTAINTY = 3.0  # px at 1600 px; lines that could slide along each other are less certain
+# Lines of which nearly everything agrees may be less certain along their direction.
+_MANY_LINE_POINTS, _HIGH_SHARE, _HIGH_UNCERTAINTY = 200, 0.8, 8.0
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,11 @@ class Agreement:
         return self.features + 60 * min(self.line_shares) * min(1.0, self.line_points / 60)
 
     @property
+    def _most_uncertainty(self) -> float:
+        many = self.line_points >= _MANY_LINE_POINTS and min(self.line_shares) >= _HIGH_SHARE
+        return _HIGH_UNCERTAINTY if many else _MOST_UNCERTAINTY
+
+    @property
     def is_clear(self) -> bool:
         """Whether no better homography needs to be sought."""
         return self.features >= _CLEAR_FEATURES and self.spread >= _CLEAR_SPREAD
@@ -111,7 +118,7 @@ class Agreement:
             self.line_points >= _LEAST_LINE_POINTS
             and min(self.line_shares) >= _LEAST_SHARES[0]
             and max(self.line_shares) >= _LEAST_SHARES[1]
-            and self.uncertainty <= _MOST_UNCERTAINTY
+            and self.uncertainty <= self._most_uncertainty
         )
         return self.overlap >= _LEAST_OVERLAP and (by_texture or by_lines)
 
