@@ -3,9 +3,9 @@
     python tools/measure_compare.py [--pairs 100] [--first 0] [--model] [--json FILE] [--pictures DIR]
 
 Each pair shows one wall at two visits. The second photo is shifted, zoomed by up to 20 % and tilted by up to
-20°. It has another light, blur, noise and compression. Half of the cracks have become wider by 1 px of the first
-photo. Without --model, the outlines are the true masks made three times too wide. With --model, the outlines
-are those of the model.
+20°. It has another light, blur, noise and compression. Half of the cracks have become wider by 1 px of the
+first photo. Without --model, the outlines are the true masks made three times too wide. With --model, the
+outlines are those of the model.
 
 It also tries to align photos of different walls of one surface, which must fail.
 """

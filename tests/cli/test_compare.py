@@ -13,7 +13,7 @@ pytest.importorskip("cv2")
 
 
 @pytest.mark.parametrize(
-    ("width", "code", "text"), [(3.0, 0, "1 findings: 1 unchanged"), (6.0, cli.FOUND, "1 grown")]
+    ("width", "code", "text"), [(3.0, 0, "1 finding: 1 unchanged"), (6.0, cli.FOUND, "1 grown")]
 )
 def test_compare__exit_code(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], width: float, code: int, text: str

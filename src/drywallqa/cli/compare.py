@@ -51,7 +51,8 @@ def compare(
         for path in summary.unmatched:
             print(f"No earlier photo shows the same part of a wall as {cli.one_line(path)}.")
         counts = ", ".join(f"{count} {change}" for change, count in sorted(summary.counts.items()))
-        print(f"{len(summary.changes)} findings: {counts}." if counts else "Neither visit shows a finding.")
+        noun = "finding" if len(summary.changes) == 1 else "findings"
+        print(f"{len(summary.changes)} {noun}: {counts}." if counts else "Neither visit shows a finding.")
         print(f"Results: {Path(summary.out)}")
     if summary.got_worse:
         raise typer.Exit(cli.FOUND)

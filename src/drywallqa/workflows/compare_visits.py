@@ -20,7 +20,7 @@ from drywallqa.reports.comparison_report import ComparisonMaterial, write_compar
 from drywallqa.reports.sweep_table import csv_text
 from drywallqa.visualization.comparison_pictures import write_comparison_picture
 from drywallqa.workflows.inspect import InspectOptions, inspect, relative_path
-from drywallqa.workflows.inspection_files import LEDGER, write_inspection
+from drywallqa.workflows.inspection_files import LEDGER, write_tables
 from drywallqa.workflows.visit_photos import InspectedVisit, align_visits, check_different, open_visit
 
 COMPARISON = "comparison.json"
@@ -118,8 +118,7 @@ def _compared(
         seen_in_visit(second.ledger, second.visit.number),
         pairs,
     )
-    moved = [_moved(one, out) for one in (first, second)]
-    joined = joined_ledger(*moved, matches, pairs)
+    joined = joined_ledger(_moved(first, out), _moved(second, out), matches, pairs)
     visits = VisitPair(
         joined, joined.visits[-2].number, joined.visits[-1].number, pairs, first.look, second.look
     )
@@ -146,7 +145,7 @@ def _moved(visit: InspectedVisit, out: Path) -> Ledger:
 
 def _write(summary: CompareSummary, first: InspectedVisit, second: InspectedVisit) -> None:
     out = summary.out
-    write_inspection(summary.ledger, out)
+    write_tables(summary.ledger, out)
     write_whole(out / COMPARISON, json_bytes(_data_of(summary)))
     write_whole(out / "comparison.csv", csv_text(_rows(summary.changes)).encode())
     pictures = []

@@ -44,7 +44,7 @@ def write_inspection(
 ) -> list[Path]:  # fmt: skip
     """Write the ledger, its tables, the pictures and the report into a folder.
 
-    `findings.parquet` is written if pyarrow is installed. Pictures that would not change are not drawn again.
+    Pictures that would not change are not drawn again.
 
     Args:
         ledger: The ledger with verdicts.
@@ -61,14 +61,23 @@ def write_inspection(
         OutputError: A file cannot be written.
         MissingExtraError: A PDF needs the extra `report`.
     """
+    write_tables(ledger, folder)
+    _draw_pictures(ledger, folder, report.units, on_picture)
+    return write_inspection_report(ledger, rule_set, folder, report, pdf)
+
+
+def write_tables(ledger: Ledger, folder: Path) -> None:
+    """Write the ledger and its tables into a folder. `findings.parquet` is written if pyarrow is installed.
+
+    Raises:
+        OutputError: A file cannot be written.
+    """
     write_ledger(ledger, folder / LEDGER)
     write_findings_csv(ledger, folder / "findings.csv")
     write_findings_geojson(ledger, folder / "findings.geojson")
     write_review_template(ledger, folder / REVIEWS)
     if importlib.util.find_spec("pyarrow") is not None:
         write_findings_parquet(ledger, folder / "findings.parquet")
-    _draw_pictures(ledger, folder, report.units, on_picture)
-    return write_inspection_report(ledger, rule_set, folder, report, pdf)
 
 
 def _draw_pictures(
