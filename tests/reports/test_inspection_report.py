@@ -185,6 +185,18 @@ def test_earlier_visits_and_reviews(made: tuple[Path, Ledger]) -> None:
     assert "comment Ann text: seen on site" in said
 
 
+def test_remarks__leave_out_notes_that_the_rules_chapter_states(made: tuple[Path, Ledger]) -> None:
+    folder, ledger = made
+    rule = RULES.rules[0]
+    assert rule.note
+    (one,) = ledger.findings[0].observations
+    verdict = replace(one.verdicts[0], rule=rule.id, reason=f"It is too wide. {rule.note}")
+    first = replace(ledger.findings[0], observations=(replace(one, verdicts=(verdict,)),))
+    said = words(write(replace(ledger, findings=(first, *ledger.findings[1:])), folder))
+    assert said.count("It is too wide.") == 1
+    assert said.count(" ".join(rule.note.split())) == 1
+
+
 def test_missing_picture__named(made: tuple[Path, Ledger], tmp_path: Path) -> None:
     with pytest.raises(DataError, match="inspect the photos again"):
         write_inspection_report(made[1], RULES, tmp_path, ReportOptions())

@@ -84,6 +84,18 @@ def test_files__same_input_gives_the_same_bytes(tmp_path: Path) -> None:
         assert path.read_bytes() == (tmp_path / "two" / path.relative_to(tmp_path / "one")).read_bytes()
 
 
+def test_overview__outline_without_a_line_hides_nothing_inside() -> None:
+    (small,) = seen(crack())
+    ring = ((5.0, 5.0), (290.0, 5.0), (290.0, 190.0), (5.0, 190.0))
+    bare = replace(small.observation, centre_lines=(), widest_at=None, polygon=(ring,))
+    field = replace(small, number=2, observation=bare)
+    photo = Image.new("RGB", (300, 200), (200, 200, 200))
+    alone = np.asarray(pictures.draw_overview(photo, [field], None, "metric"))
+    factor = alone.shape[1] / 300
+    inside = alone[round(60 * factor) : round(140 * factor), round(60 * factor) : round(240 * factor)]
+    assert inside.min() >= 195, "the inside is not tinted"
+
+
 def test_close_up__of_an_outline_without_a_line(tmp_path: Path) -> None:
     (one,) = seen(crack())
     bare = replace(one.observation, centre_lines=(), widest_at=None, px=None, mm=None, line_visible=False)

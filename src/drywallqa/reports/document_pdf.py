@@ -218,7 +218,7 @@ def _column_widths(block: Table, width: float) -> list[float]:
     """Give each column the room of its longest word, and share the rest by the length of its longest cell."""
     columns = list(zip(block.head, *block.rows, strict=True))
     least = [min(max(map(_word_width, column)), width / 4) for column in columns]
-    most = [min(max(map(_cell_width, column)), width / 2) for column in columns]
+    most = [min(max(map(_cell_width, column)), 2 * width) for column in columns]
     rest = width - sum(least)
     if rest < 0:
         return [each * width / sum(least) for each in least]
@@ -231,7 +231,7 @@ def _cell_width(cell: Cell) -> float:
 
 
 def _word_width(cell: Cell) -> float:
-    words = [str(cell) + "      "] if isinstance(cell, Badge) else str(cell).split() or [""]
+    words = [str(cell) + "  "] if isinstance(cell, Badge) else str(cell).split() or [""]
     return max(map(_cell_width, words))
 
 

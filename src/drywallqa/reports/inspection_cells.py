@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from drywallqa.inspection.ledger import Observation, PhotoRecord, Verdict
@@ -34,7 +35,7 @@ def size_text(one: Seen, quantity: Quantity, units: System) -> str:
     observation = one.observation
     sizes = observation.mm or observation.px
     if sizes is None:
-        return "not measured"
+        return "–"
     return measure_text(getattr(sizes, quantity), sizes.unit, units, 2 if quantity == "area" else 1)
 
 
@@ -48,13 +49,21 @@ def detection_text(record: PhotoRecord, units: System) -> str:
     return f"{length_text(record.detection_limit_mm, 'mm', units)} ({pixels})"
 
 
-def remark_text(one: Seen, earlier: Observation | None, units: System) -> str:
-    """Return why a finding has its verdict, what to do, how it changed, and further remarks."""
+def remark_text(one: Seen, notes: Mapping[str, str], earlier: Observation | None, units: System) -> str:
+    """Return why a finding has its verdict, what to do, how it changed, and further remarks.
+
+    Args:
+        one: The finding.
+        notes: The note of each rule by id. The report states notes once, so they are left out here.
+        earlier: The finding at an earlier visit.
+        units: Units of the report.
+    """
     observation = one.observation
     parts = []
     for verdict in deciding_verdicts(observation.verdicts):
-        parts += [verdict.reason, as_sentence(verdict.advice) if verdict.advice else ""]
-    if not observation.line_visible:
+        parts.append(verdict.reason.removesuffix(notes.get(verdict.rule, "")).strip())
+        parts.append(as_sentence(verdict.advice) if verdict.advice else "")
+    if not observation.line_visible and not observation.verdicts:
         parts.append("The photo shows no line inside the outline.")
     if observation.straightness is not None:
         parts.append(f"Out of straight by {length_text(observation.straightness, 'px', units)}.")

@@ -122,9 +122,11 @@ def _numbers(material: InspectionMaterial) -> Tiles:
 
 def _worst(material: InspectionMaterial) -> Table:
     units = material.options.units
+    keys = {wall.place.id: f"wall-{place}" for place, wall in enumerate(material.walls, 1)}
     rows = [
         (
-            Link(f"{one.number}", photo.key), Badge(one.outcome), kind_text(one), escape(wall.title),
+            Link(f"{one.number}", photo.key), Badge(one.outcome), kind_text(one),
+            Link(escape(wall.title), keys[wall.place.id]),
             size_text(one, "length", units), size_text(one, "width_max", units),
         )
         for one, photo, wall in islice(material.worst, _WORST)

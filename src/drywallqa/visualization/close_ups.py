@@ -38,19 +38,22 @@ def draw_close_up(
         image: The photo as viewed.
         observation: The finding on this photo.
         colour: RGB of the finding's outcome.
-        anchor: Centre of the close-up in px.
+        anchor: Centre of the close-up of a measured line in px.
         mm_per_pixel: Scale of the photo; None without a scale.
         system: Units of the scale bars.
     """
-    width = max((max(line.width_px) for line in observation.centre_lines if line.width_px), default=0.0)
-    field = float(np.clip(width * _CLOSE, *_FIELD))
     left, top, right, bottom = observation.box
-    ratio = _PANEL[0] / _PANEL[1]
-    wide = max((right - left) * _CONTEXT, (bottom - top) * _CONTEXT * ratio, field * _LEAST_CONTEXT)
-    wide = min(wide, max(image.width, image.height * ratio))  # no more than the whole photo
-    context, view = _panel(image, ((left + right) / 2, (top + bottom) / 2), wide)
+    middle, ratio = ((left + right) / 2, (top + bottom) / 2), _PANEL[0] / _PANEL[1]
+    whole_finding = max(right - left, (bottom - top) * ratio) * _CONTEXT
+    widths = [max(line.width_px) for line in observation.centre_lines if line.width_px]
+    if widths:
+        field = float(np.clip(max(widths) * _CLOSE, *_FIELD))
+    else:  # nothing was measured, so the close-up shows the whole outline
+        anchor, field = middle, max(whole_finding, _FIELD[0])
+    most = max(image.width, image.height * ratio)  # the whole photo
+    context, view = _panel(image, middle, min(max(whole_finding, field * _LEAST_CONTEXT), most))
     draw_strokes(context, [observation], view, colour, 3 * _FINE)
-    detail, near = _panel(image, anchor, field)
+    detail, near = _panel(image, anchor, min(field, most))
     draw_edges(detail, observation, near, colour, 2 * _FINE)
     _mark_field(context, view, near)
     _mark_width(detail, observation, near)

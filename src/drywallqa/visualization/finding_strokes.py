@@ -61,7 +61,10 @@ def draw_strokes(
 def stroke_mask(
     size: tuple[int, int], observations: Sequence[Observation], view: View, margin: float
 ) -> Image.Image:
-    """Return an 8-bit mask of findings that are wider by a margin in px on each side."""
+    """Return an 8-bit mask of findings that are wider by a margin in px on each side.
+
+    A finding without a measured line is shown by its outline only, because other findings may lie inside it.
+    """
     from PIL import ImageDraw
 
     mask = Image.new("L", size, 0)
@@ -71,9 +74,8 @@ def stroke_mask(
         for line in lines:
             _draw_line(pen, line, view, margin)
         for ring in () if lines else observation.polygon:
-            points = [view.of(point) for point in ring]
-            pen.polygon(points, fill=255)
-            pen.line([*points, points[0]], fill=255, width=max(1, round(2 * margin)), joint="curve")
+            points = [view.of(point) for point in (*ring, ring[0])]
+            pen.line(points, fill=255, width=max(1, round(2 * margin)), joint="curve")
     return mask
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -169,7 +170,9 @@ def _anchor(one: Seen) -> tuple[float, float]:
     if longest:
         return longest[len(longest) // 2]
     left, top, right, bottom = observation.box
-    return (left + right - 1) / 2, (top + bottom - 1) / 2
+    centre = (left + right - 1) / 2, (top + bottom - 1) / 2
+    outline = [point for ring in observation.polygon for point in ring]
+    return min(outline, key=lambda point: math.dist(point, centre), default=centre)
 
 
 def _draw_numbers(pen: Any, labels: Sequence[Label], boxes: Sequence[Box | None], font: Any) -> None:
