@@ -31,7 +31,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "Measure cracks and joints in photos, and judge them by rules.",
     ),
     "compare": ("drywallqa.cli.compare:compare", "Find new, grown and repaired cracks between two visits."),
-    "demo": ("drywallqa.cli.segment:demo", "Render example walls, segment them, and show the results."),
+    "demo": ("drywallqa.cli.demo:demo", "Render example walls, segment them, and show the results."),
     "marker": ("drywallqa.cli.marker:marker", "Write a printable sheet with a marker for the scale."),
     "rules": ("drywallqa.cli.rules:rules", "List, show or check the rules of an inspection."),
     "data": ("drywallqa.cli.data:app", "Import, split, audit and describe data sets."),

@@ -1,4 +1,4 @@
-"""`drywallqa segment` and `demo`: segment photos or rendered example walls by text prompts."""
+"""`drywallqa segment`: segment photos by text prompts."""
 
 from __future__ import annotations
 
@@ -67,6 +67,30 @@ def segment(
             "the setting of the bundle.",
         ),
     ] = "auto",
+    mask: Annotated[
+        str,
+        typer.Option(
+            "--mask",
+            metavar="outline|crack|band",
+            help="What the masks show. outline: the pixels that the model marks. crack: the crack's own "
+            "pixels. band: a band along the lines of a joint or crack.",
+        ),
+    ] = "outline",
+    band: Annotated[
+        str | None,
+        typer.Option(
+            "--band",
+            metavar="LENGTH",
+            help="With --mask band: width of the band, such as 40px, or 50mm with --mm-per-pixel. Default: "
+            "as wide as usual labels of joints.",
+        ),
+    ] = None,
+    mm_per_pixel: Annotated[
+        float | None,
+        typer.Option(
+            "--mm-per-pixel", metavar="MM", help="With --band: mm of the wall per px of the photos."
+        ),
+    ] = None,
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Also write each photo with the mask drawn over it.")
     ] = False,
@@ -172,7 +196,10 @@ def segment(
     from drywallqa.inference.queries import SegmentOptions, number_or_word
     from drywallqa.visualization.overlay import OVERLAY
 
-    masks = SegmentOptions(number_or_word(threshold), allow_unknown, number_or_word(scale), refine)
+    masks = SegmentOptions(
+        number_or_word(threshold), allow_unknown, number_or_word(scale), refine,
+        mask, _band_px(band, mm_per_pixel),
+    )  # fmt: skip
     outputs = ((OVERLAY, overlay), (PROBABILITY, probability), (LINES, lines))
     options = RunOptions(
         masks, overwrite, recursive, tuple(output for output, wanted in outputs if wanted), index, labels
@@ -199,42 +226,20 @@ def segment(
         raise typer.Exit(cli.FAILED if summary.prompts else cli.USAGE)
 
 
-def demo(
-    out: Annotated[
-        Path,
-        typer.Option("--out", "-o", metavar="DIR", help="Folder for the photos and the results."),
-    ] = Path("demo-output"),
-    model: Annotated[
-        str | None,
-        typer.Option("--model", metavar="BUNDLE", help="Folder of a bundle. Default: the bundled model."),
-    ] = None,
-) -> None:
-    """Render eight example walls, segment cracks and taping areas, and compare with the ground truth.
+def _band_px(band: str | None, mm_per_pixel: float | None) -> float | None:
+    """Return the width of the band in px."""
+    if mm_per_pixel is not None and not (mm_per_pixel > 0 and mm_per_pixel < float("inf")):
+        raise ConfigError(f"--mm-per-pixel is {mm_per_pixel}; pass a positive number")
+    if band is None:
+        return None
+    from drywallqa.inspection.lengths import parse_length
 
-    The ground truth is exact for every pixel, because the walls are rendered. The command writes the photos
-    to DIR/photos, and masks, overlays and index.html to DIR/results.
-    """
-    from drywallqa.cli.progress import OutcomeDisplay
-    from drywallqa.inference.segmenter import load
-    from drywallqa.workflows.demo import run_demo
-
-    segmenter = load(model)
-    with OutcomeDisplay(json=False, quiet=False, verbose=False) as display:
-        shown = run_demo(segmenter, out, on_start=display.start, on_outcome=display.show)
-    summary = shown.summary
-    print(f"{summary.done + summary.skipped} rendered example walls: {shown.photos}")
-    for item in shown.agreements:
-        found = sum(overlap > 0 for overlap in item.overlaps.values())
-        print(
-            f"{item.concept}: found on {found} of the {len(item.overlaps)} walls that show it "
-            f"(mean IoU {item.mean_overlap:.2f} with the ground truth), "
-            f"falsely marked on {item.false_alarms} of the {len(item.false_areas)} other walls"
-        )
-    print(f"Results: {summary.out}")
-    if summary.index is not None:
-        print(f"To see the results, open this page in a browser: {summary.index.resolve().as_uri()}")
-    if summary.failed:
-        raise typer.Exit(cli.FAILED)
+    length = parse_length(band, "--band")
+    if length.unit == "px":
+        return length.value
+    if mm_per_pixel is None:
+        raise ConfigError(f"--band {band} needs a scale; add --mm-per-pixel, or give the width in px")
+    return length.value / mm_per_pixel
 
 
 def _load(model: str | None, runtime: RuntimeOptions) -> Segmenter:

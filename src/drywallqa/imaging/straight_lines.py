@@ -1,14 +1,15 @@
-"""Find straight line segments in a mask, and find the seam between two boards in a labelled box."""
+"""Find straight line segments in a mask, and find the seams between boards."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from drywallqa.imaging.morphology import BoundingBox, Mask, mean_width
+from drywallqa.imaging.morphology import BoundingBox, Mask, bounding_boxes, label_components, mean_width
 
 Floats = NDArray[np.float64]
 Point = tuple[float, float]
@@ -143,6 +144,7 @@ _BORDER_POINTS = 170
 _LEAST_LENGTH = 0.85  # share of the box's longer side
 _CANDIDATES = 6
 _COARSE, _FINE = 40, 96  # positions measured along a line
+_SLENDER = 3.0  # least ratio of length and width of an outline that shows the direction of its joint
 _BATCH = 4000  # lines to measure at a time, to save memory
 
 
@@ -165,6 +167,31 @@ class FoundSeam:
     def sure(self) -> bool:
         """Whether the seam is reliable enough to use as a label."""
         return self.depth >= LEAST_DEPTH and self.share >= LEAST_SHARE
+
+
+def joint_lines(photo: NDArray[np.uint8], outline: Mask) -> Iterator[StraightLine]:
+    """Yield the straight lines of joints between boards.
+
+    The outline of a diagonal joint is often as compact as its box and does not show the joint's direction.
+    Such components are searched for the seam in the photo. All others are lines themselves.
+
+    Args:
+        photo: RGB uint8 [H,W,3].
+        outline: The outline of the joints [H,W].
+    """
+    slender, labels = outline.copy(), label_components(outline)
+    for number, box in enumerate(bounding_boxes(outline), 1):
+        left, top, right, bottom = box
+        part = labels[top:bottom, left:right] == number
+        step = max(1, max(part.shape) // 640)
+        width = mean_width(part[::step, ::step]) * step
+        if width and max(part.shape) / width >= _SLENDER:
+            continue
+        seam = find_seam(photo, box)
+        if seam is not None and seam.sure:
+            slender[top:bottom, left:right] &= ~part
+            yield seam.line
+    yield from straight_lines(slender)
 
 
 def find_seam(photo: NDArray[np.uint8], box: BoundingBox) -> FoundSeam | None:

@@ -114,6 +114,7 @@ def write_prediction(
         "threshold": prediction.threshold,
         "area": round(prediction.area, 8),
         "quality": list(prediction.quality),
+        "mask_kind": prediction.kind,
     }
     for output in outputs:
         content, path = output.encode(photo, prediction), output.path(folder, base)

@@ -15,8 +15,8 @@ class Prediction:
     """The prediction for one photo of H×W pixels and one prompt.
 
     Attributes:
-        mask: Boolean [H,W]: True where the probability is above `threshold`. All values are False if presence
-            is below the concept's presence threshold.
+        mask: Boolean [H,W]: True where the probability is above `threshold`, unless `kind` says otherwise.
+            All values are False if presence is below the concept's presence threshold.
         probability: float32 [H,W] in 0–1; None if the caller did not keep probabilities.
         presence: Predicted probability, 0–1, that the photo shows the concept.
         concept: The concept of the prompt. None if the prompt was accepted but belongs to no known concept.
@@ -25,6 +25,7 @@ class Prediction:
         image_id: The photo's file name without its suffix, or the name passed by the caller.
         quality: Remarks on defects of the photo, such as "nearly black"; () if the photo has no defects.
         presence_threshold: The mask is all False if presence is below this value.
+        kind: What the mask shows: "outline", "crack" or "band"; see `SegmentOptions.mask`.
     """
 
     mask: NDArray[np.bool_]
@@ -36,6 +37,7 @@ class Prediction:
     image_id: str
     quality: tuple[str, ...] = ()
     presence_threshold: float = 0.0
+    kind: str = "outline"
 
     def __post_init__(self) -> None:
         if self.mask.dtype != np.bool_ or self.mask.ndim != 2 or self.mask.size == 0:

@@ -57,7 +57,7 @@ def prepare_photo(
     height, width = pixels.shape[:2]
     views = [query.views(height, width, window) for query in queries.each]
     whole = window.fit(pixels) if any(plan.whole for plan in views) else None
-    needed = any(plan.factors for plan in views) or any(query.refinement for query in queries.each)
+    needed = any(plan.factors for plan in views) or any(query.changes_masks for query in queries.each)
     quality = (*notes, *quality_notes(pixels))
     return PreparedPhoto(image_id, window, views, (height, width), pixels if needed else None, whole, quality)
 
@@ -96,7 +96,7 @@ def predict(
     predictions = {}
     for shown in dict.fromkeys(ready.views):
         own = [query for query, plan in zip(each, ready.views, strict=True) if plan == shown]
-        needed = keep or any(query.refinement for query in own)
+        needed = keep or any(query.changes_masks for query in own)
         photo = _PhotoQueries(backend, ready, shown, queries.keep(own))
         predictions[shown] = photo.predictions(features, needed)
     for query, plan in zip(each, ready.views, strict=True):
@@ -240,15 +240,16 @@ class _MaskBits:
 def _refine(
     prediction: Prediction, query: PromptQuery, ready: PreparedPhoto, plan: ViewPlan, keep: bool
 ) -> Prediction:
-    """Apply the query's refinement, and discard the probabilities if `keep` is false."""
+    """Apply the query's refinement and kind of mask, and discard the probabilities if `keep` is false."""
     refinement, probability, mask = query.refinement, prediction.probability, prediction.mask
-    if probability is None or (keep and not refinement):
+    if probability is None or (keep and not query.changes_masks):
         return prediction
-    if refinement and ready.pixels is not None and prediction.presence >= query.presence_threshold:
+    if query.changes_masks and ready.pixels is not None and prediction.presence >= query.presence_threshold:
         # Refinements measure distances in px at 640, where the model's window is 640 px wide.
         unit = ready.window.size / plan.factors[-1] / 640 if plan.factors else max(mask.shape) / 640
         if refinement.soft:
             probability = refinement.soften(ready.pixels, probability, unit)
             mask = probability > np.float32(query.threshold)
         mask = refinement.harden(probability, mask, unit)
-    return replace(prediction, mask=mask, probability=probability if keep else None)
+        mask = query.kind.apply(ready.pixels, mask, probability)
+    return replace(prediction, mask=mask, kind=query.kind.name, probability=probability if keep else None)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from drywallqa.backend import Backend, Float
 from drywallqa.errors import ConfigError, UnknownPromptError
 from drywallqa.imaging.letterbox import Letterbox
+from drywallqa.inference.mask_kinds import OUTLINE, PLAIN, MaskKind, check_mask_kind
 from drywallqa.inference.refinement import AUTO, NOTHING, Refinement
 from drywallqa.inference.tiles import LARGEST_FACTOR, Scale, ViewPlan, plan_views
 from drywallqa.text import prompts as prompt_text
@@ -32,15 +33,20 @@ class SegmentOptions:
         refine: The refinement of the mask: "none", "guided", "crf", "morphology", "join", or several steps
             joined by "+". "auto" uses the concept's refinement, which was chosen on the validation
             split.
+        mask: What the mask shows. "outline": the pixels that the model marks. "crack": the crack's own
+            pixels. "band": a band along the lines of a crack or joint.
+        band: Width of the band in px; None for the usual width of a label of a joint.
 
     Raises:
-        ConfigError: The threshold, the scale or the refinement is invalid.
+        ConfigError: The threshold, the scale, the refinement, the kind of mask or the band is invalid.
     """
 
     threshold: Threshold = "auto"
     allow_unknown: bool = False
     scale: Scale = "auto"
     refine: str = AUTO
+    mask: str = OUTLINE
+    band: float | None = None
 
     def __post_init__(self) -> None:
         threshold, scale = self.threshold, self.scale
@@ -55,6 +61,7 @@ class SegmentOptions:
             )
         if self.refine != AUTO:
             Refinement.parse(self.refine)
+        check_mask_kind(self.mask, self.band)
 
 
 def number_or_word(text: str) -> Any:
@@ -78,6 +85,7 @@ class PromptQuery:
         scale: The scale of large photos; see `SegmentOptions`.
         native: Whether the concept is too thin for the model to find it on a large photo that is scaled down.
         refinement: The refinement of the mask.
+        kind: What the mask shows.
         closer: Mask and presence threshold for photos with tiled views. If None, the thresholds for
             whole photos are used.
     """
@@ -90,12 +98,18 @@ class PromptQuery:
     scale: Scale = "auto"
     native: bool = False
     refinement: Refinement = NOTHING
+    kind: MaskKind = PLAIN
     closer: tuple[float, float] | None = None
 
     def at(self, threshold: float) -> PromptQuery:
         """Return a copy of the query with another mask threshold for both whole photos and tiled views."""
         closer = self.closer and (threshold, self.closer[1])
         return replace(self, threshold=threshold, closer=closer)
+
+    @property
+    def changes_masks(self) -> bool:
+        """Whether masks are changed after the model; this needs the photo and the probabilities."""
+        return bool(self.refinement or self.kind)
 
     def views(self, height: int, width: int, window: Letterbox) -> ViewPlan:
         """Plan the views of a photo of height×width px for this query."""
@@ -155,7 +169,7 @@ def make_queries(
         scale = options.scale if isinstance(options.scale, str) else float(options.scale)
         query = PromptQuery(
             prompt, concept, chosen.threshold, chosen.presence_threshold, row, scale, chosen.native,
-            refinement, chosen.closer,
+            refinement, MaskKind(options.mask, options.band, chosen.straight), chosen.closer,
         )  # fmt: skip
         each.append(query if options.threshold == "auto" else query.at(float(options.threshold)))
     return PromptQueries(tuple(each), backend.encode_prompts(list(rows)))

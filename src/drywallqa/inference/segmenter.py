@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from drywallqa.backend import Backend
 from drywallqa.errors import ConfigError, MissingExtraError, PromptError
 from drywallqa.imaging import photos
+from drywallqa.inference.mask_kinds import OUTLINE
 from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.predictor import PreparedPhoto, encode_photos, predict, prepare_photo
 from drywallqa.inference.queries import PromptQueries, SegmentOptions, Threshold, concept_of, make_queries
@@ -175,7 +176,7 @@ class Segmenter:
             PromptError: A prompt cannot be used.
             ConfigError: The scale or the refinement is invalid.
         """
-        options = SegmentOptions(scale=scale, refine=refine)
+        options = SegmentOptions(scale=scale, refine=refine, mask=OUTLINE)
         return make_queries(self.bundle, self.open(), asked, options)
 
     def answer(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.imaging.line_search import CrackLine, find_lines
-from drywallqa.imaging.morphology import Mask, mean_width
-from drywallqa.imaging.straight_lines import StraightLine, find_seam, straight_lines
+from drywallqa.imaging.morphology import Mask
+from drywallqa.imaging.straight_lines import StraightLine, joint_lines
 from drywallqa.inspection.outline_parts import OutlineParts
 from drywallqa.inspection.outline_rings import outer_rings
 from drywallqa.inspection.sightings import JointExtent, Sighting
@@ -18,7 +18,6 @@ Floats = NDArray[np.float64]
 Photo = NDArray[np.uint8]
 Probability = NDArray[np.float32]
 
-_SLENDER = 3.0  # least ratio of length and width of an outline that shows the direction of its joint
 _BAND = 12.0  # px at 640: half width of the band around a joint in which its line is searched
 _INSIDE = 0.8  # share of a line's points inside the band of the joint to which the line belongs
 
@@ -38,7 +37,7 @@ def find_joints(
         parts: All components.
         concept: The concept of the outline.
     """
-    straight = list(_straight_lines(photo, outline, parts))
+    straight = list(joint_lines(photo, outline))
     if not straight:
         members = np.unique(parts.labels[outline]).astype(np.int64) - 1
         return [parts.sighting_of(concept, members[n : n + 1]) for n in range(len(members))]
@@ -54,22 +53,6 @@ def find_joints(
             own = [one for one in lines if _share_inside(one, bands[number]) >= _INSIDE]
             found.append(_joint_of(line, mine, own, probability, concept))
     return found
-
-
-def _straight_lines(photo: Photo, outline: Mask, parts: OutlineParts) -> Iterator[StraightLine]:
-    """Yield the straight lines of an outline: seams in compact components, lines in all others."""
-    slender = outline.copy()
-    for number in np.unique(parts.labels[outline]).tolist():
-        left, top, right, bottom = box = parts.box_of(np.array([number - 1]))
-        part = parts.labels[top:bottom, left:right] == number
-        width = mean_width(part[:: (step := max(1, max(part.shape) // 640)), ::step]) * step
-        if width and max(part.shape) / width >= _SLENDER:
-            continue
-        seam = find_seam(photo, box)
-        if seam is not None and seam.sure:
-            slender[top:bottom, left:right] &= ~part
-            yield seam.line
-    yield from straight_lines(slender)
 
 
 def _distances(line: StraightLine, places: NDArray[np.int64]) -> Floats:

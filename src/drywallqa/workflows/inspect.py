@@ -14,6 +14,7 @@ from drywallqa.errors import ConfigError
 from drywallqa.files import check_folder
 from drywallqa.imaging.photo_search import absolute_path, folder_below
 from drywallqa.inference.batch_run import segment_plan
+from drywallqa.inference.mask_kinds import OUTLINE
 from drywallqa.inference.plan import PhotoOutcome, RunOptions, RunPlan, make_plan
 from drywallqa.inference.queries import SegmentOptions, concept_of
 from drywallqa.inference.segmenter import Segmenter, load
@@ -185,7 +186,8 @@ def _plan(
         PromptError: A prompt cannot be used.
         ConfigError: An option does not fit the photos.
     """
-    run = RunOptions(options.segment, options.overwrite, True, (measuring.output,), index=False)
+    outlines = replace(options.segment, mask=OUTLINE, band=None)
+    run = RunOptions(outlines, options.overwrite, True, (measuring.output,), index=False)
     prompts = options.prompts or default_prompts(bundle)
     for prompt in prompts:
         concept_of(bundle, prompt, options.segment.allow_unknown)
