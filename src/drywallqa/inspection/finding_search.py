@@ -69,7 +69,9 @@ def find_cracks(
     cracks = group_lines(lines.lines, components, parts.unit)
     found = [_crack_of(crack, parts, concept) for crack in cracks]
     unseen = np.setdiff1d(np.unique(parts.labels[lines.unseen & outline]), 0) - 1
-    return found + [parts.sighting_of(concept, np.array([number])) for number in unseen.tolist()]
+    specks = parts.specks()[unseen]
+    found += [parts.sighting_of(concept, unseen[n : n + 1]) for n in np.flatnonzero(~specks).tolist()]
+    return found + find_fields(parts, unseen[specks], concept)
 
 
 def measure_outline(photo: Photo, outline: Mask, concept: str, *, joints: bool) -> Sighting:

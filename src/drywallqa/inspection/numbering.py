@@ -33,6 +33,7 @@ def record_visit(
     searched: Collection[tuple[str, str]],
     seen: Sequence[PlacedObservation],
     known: Mapping[int, int] | None = None,
+    same: Sequence[Sequence[int]] = (),
 ) -> Ledger:
     """Return the ledger with a new visit, or with new results for some photos of a recorded visit.
 
@@ -46,6 +47,7 @@ def record_visit(
         searched: Photos and concepts of which `seen` contains all new observations.
         seen: The observations of this run.
         known: Numbers of findings by the index of their observation in `seen`.
+        same: Groups of indices of observations that show one finding.
     """
     findings, old = {}, {}
     for finding in ledger.findings:
@@ -55,13 +57,15 @@ def record_visit(
             parts[again].append(observation)
         old[finding.number] = parts[True]
         findings[finding.number] = replace(finding, observations=tuple(parts[False]))
-    known = {**_same_in_photo(seen, ledger, old), **(known or {})}
+    known = {**(known or {}), **_same_in_photo(seen, ledger, old)}
+    group_of = {index: group for group in same for index in group}
     rejected = {review.finding for review in ledger.reviews if review.action in ("delete", "reject")}
     number = ledger.next_number
     for index, one in enumerate(seen):
-        own = known.get(index)
-        if own is None:
-            own, number = number, number + 1
+        numbers = [known[member] for member in (index, *group_of.get(index, ())) if member in known]
+        own = known[index] = numbers[0] if numbers else number
+        if own == number:
+            number += 1
             findings[own] = Finding(own, one.place, one.concept)
         finding = findings[own]
         findings[own] = replace(finding, observations=(*finding.observations, one.observation))

@@ -62,10 +62,14 @@ class OutlineParts:
         """Longer side of the photo in px, divided by 640; at least 1."""
         return float(max(1.0, max(self.labels.shape) / 640))
 
+    def specks(self) -> NDArray[np.bool_]:
+        """Return which components [n] are specks."""
+        return np.asarray(np.hypot(*(self.boxes[:, 2:] - self.boxes[:, :2]).T) < _SPECK * self.unit)
+
     def measured(self) -> NDArray[np.bool_]:
         """Return which components [n] are large enough and few enough to be measured one by one."""
         extents = np.hypot(*(self.boxes[:, 2:] - self.boxes[:, :2]).T)
-        specks = extents < _SPECK * self.unit
+        specks = self.specks()
         kept = ~specks if specks.sum() > _MOST_SPECKS else np.ones_like(specks)
         order = np.argsort(-extents * kept, kind="stable")
         kept[order[_MOST:]] = False

@@ -18,10 +18,10 @@ from drywallqa.inference.mask_kinds import OUTLINE
 from drywallqa.inference.plan import PhotoOutcome, RunOptions, RunPlan, make_plan
 from drywallqa.inference.queries import SegmentOptions, concept_of
 from drywallqa.inference.segmenter import Segmenter, load
+from drywallqa.inspection.alignment_features import load_opencv
 from drywallqa.inspection.ledger import Ledger, Outcome, Visit
 from drywallqa.inspection.ledger_file import read_ledger
 from drywallqa.inspection.ledger_verdicts import judge_ledger, summarise_verdicts
-from drywallqa.inspection.numbering import record_visit
 from drywallqa.inspection.review_files import read_reviews
 from drywallqa.inspection.reviews import ReviewContext, apply_reviews
 from drywallqa.inspection.rules import DEFAULT_RULES, RuleSet, load_rule_set
@@ -29,6 +29,7 @@ from drywallqa.inspection.scale_sources import ScaleOptions
 from drywallqa.reports.inspection_material import ReportOptions
 from drywallqa.workflows.inspected_photos import DrawnOutlines, Measuring, PhotoReader, PhotoResult
 from drywallqa.workflows.inspection_files import LEDGER, REVIEWS, write_inspection
+from drywallqa.workflows.visit_record import absent_of, record_photos
 
 if TYPE_CHECKING:
     from drywallqa.inference.wrapped_model import RunnableBundle
@@ -120,13 +121,15 @@ def inspect(
         ReviewError: A review does not fit the inspection.
         PromptError: A prompt cannot be used.
         DataError: The earlier inspection cannot be read.
-        MissingExtraError: The scale or the PDF needs a package that is not installed.
+        MissingExtraError: The scale, the PDF or a second visit needs a package that is not installed.
         OutputError: The results cannot be written.
     """
     options, folder = options or InspectOptions(), check_folder(out)
     rule_set, segmenter = load_rule_set(options.rules), segmenter or load()
     given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     ledger = read_ledger(folder / LEDGER) if (folder / LEDGER).exists() else Ledger("")
+    if options.visit == "new" and ledger.visits:
+        load_opencv()  # the photos of two visits must be aligned
     visit, measuring = _visit_of(ledger, segmenter.bundle, options), Measuring(segmenter.bundle)
     plan = _plan(segmenter.bundle, given, folder, options, visit, measuring)
     if not visit.folder:
@@ -140,7 +143,8 @@ def inspect(
         on_outcome(outcome)
         failed += outcome.error is not None
         photos += [photo] if photo else []
-    ledger = _recorded(ledger, visit, photos, plan, options)
+    ledger = record_photos(ledger, visit, photos, folder)
+    ledger = replace(ledger, name=options.title or ledger.name or plan.base.name)
     ledger = _reviewed(ledger, folder, rule_set, options, measuring)
     ledger = judge_ledger(ledger, rule_set, absent_of(ledger))
     report = write_inspection(ledger, rule_set, folder, options.report, options.pdf, on_picture)
@@ -224,25 +228,6 @@ def relative_path(path: Path, start: Path) -> str:
         return absolute_path(path).as_posix()
 
 
-def _recorded(
-    ledger: Ledger, visit: Visit, photos: Sequence[PhotoResult], plan: RunPlan, options: InspectOptions
-) -> Ledger:
-    """Return the ledger with this run's photos and observations."""
-    photos = sorted(photos, key=lambda photo: photo.record.path)
-    new = [photo for photo in photos if photo.is_new]
-    thresholds = {name: value for photo in photos for name, value in photo.thresholds.items()}
-    earlier = [one.thresholds for one in ledger.visits if one.number == visit.number]
-    visit = replace(
-        visit,
-        photos=tuple(photo.record for photo in new),
-        thresholds=dict(sorted({**(earlier[0] if earlier else {}), **thresholds}.items())),
-    )
-    searched = {(photo.record.path, concept) for photo in new for concept in photo.thresholds}
-    seen = [one for photo in new for one in photo.seen]
-    ledger = record_visit(ledger, visit, [photo.place for photo in photos], searched, seen)
-    return replace(ledger, name=options.title or ledger.name or plan.base.name)
-
-
 def _reviewed(
     ledger: Ledger, folder: Path, rule_set: RuleSet, options: InspectOptions, measuring: Measuring
 ) -> Ledger:
@@ -258,17 +243,3 @@ def _reviewed(
     measurer = DrawnOutlines(ledger, folder, measuring)
     context = ReviewContext(measurer.measure, rules, f"{visit.date}T00:00:00+00:00")
     return apply_reviews(ledger, read_reviews(path, visit.reviewer), context)
-
-
-def absent_of(ledger: Ledger) -> set[tuple[str, str]]:
-    """Return pairs of photo path and concept of the newest visit for which there is no open finding."""
-    visit = ledger.visits[-1]
-    found = {
-        (observation.photo, finding.concept)
-        for finding in ledger.findings
-        if finding.state == "open"
-        for observation in finding.observations
-        if observation.visit == visit.number
-    }
-    searched = {(photo.path, concept) for photo in visit.photos for concept in visit.thresholds}
-    return searched - found
