@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import replace
 
@@ -70,7 +71,7 @@ def test_lengths_under_perspective(tilt: tuple[float, float], capsys: pytest.Cap
                 errors.append(length_errors(random_scene(generator, tilt, pixels, number), generator))
             except ScaleError as error:
                 refused += 1
-                reasons.add(str(error).rpartition(";")[0])
+                reasons.add("px wide" in str(error) or "no complete marker" in str(error))
         error, sigma = np.concatenate(errors).T
         sizes, covered = np.abs(error), np.mean(np.abs(error) < 2 * sigma)
         with capsys.disabled():
@@ -79,11 +80,10 @@ def test_lengths_under_perspective(tilt: tuple[float, float], capsys: pytest.Cap
                 f"median {np.median(sizes):.2%}, 95th percentile {np.quantile(sizes, 0.95):.2%}, largest "
                 f"{sizes.max():.2%}; {covered:.1%} within the 95 % interval"
             )
-        assert np.quantile(sizes, 0.95) <= 0.01
+        assert sizes.max() <= 0.01
         assert covered >= 0.93
-    with capsys.disabled():
-        print("\n" + "\n".join(sorted(reasons)))
-    assert refused <= 0.2 * PHOTOS * len(SIDES)
+    assert reasons <= {True}, "only markers that are too small or partly outside the photo are refused"
+    assert refused <= 0.25 * PHOTOS * len(SIDES)
 
 
 def faulty_scene(fault: str, scene: Scene, generator: np.random.Generator) -> Scene:
@@ -122,3 +122,22 @@ def test_faulty_markers_give_no_scale(fault: str, capsys: pytest.CaptureFixture[
     with capsys.disabled():
         print(f"\n{fault}: {len(guessed)} of {TRIES} guessed; no marker was found in {unseen}")
     assert not guessed
+
+
+def test_lightly_bent_sheets_are_refused_or_less_certain(capsys: pytest.CaptureFixture[str]) -> None:
+    generator = np.random.default_rng(5)
+    errors, photos = [], 40
+    for number in range(photos):
+        scene = random_scene(generator, (0, 45), float(generator.uniform(70, 170)), number)
+        bend, axis = float(generator.uniform(0.5, 5)), float(generator.uniform(0, 180))
+        with contextlib.suppress(ScaleError):
+            errors.append(length_errors(replace(scene, bend=bend, bend_axis=axis), generator))
+    error, sigma = np.concatenate(errors).T
+    sizes, covered = np.abs(error), np.mean(np.abs(error) < 2 * sigma)
+    with capsys.disabled():
+        print(
+            f"\nbent by 0.5-5°: {len(errors)} of {photos} photos read: error median {np.median(sizes):.2%}, "
+            f"95th percentile {np.quantile(sizes, 0.95):.2%}, largest {sizes.max():.2%}; {covered:.1%} "
+            "within the 95 % interval"
+        )
+    assert covered >= 0.9

@@ -22,6 +22,9 @@ _PLATEAU = 4  # samples at each end of a profile that give its black and its whi
 _LEAST_CONTRAST = 0.4  # of an edge, as a share of the median
 _ITERATIONS = 5
 _NOISE_FLOOR = 0.05  # px, lowest standard uncertainty of an edge
+_BEND_SIGMA = (
+    20  # uncertainty of an edge for each px of bend; measured on rendered sheets bent by 1 to 5 degrees
+)
 _CORRELATION = 3  # profiles that count as one, because neighbours share noise, blur and JPEG blocks
 
 
@@ -95,13 +98,10 @@ def fit_marker(grey: NDArray[np.float32], cells: NDArray[np.bool_], corners: Flo
     left = seen.offsets[seen.found]
     left = left - design @ np.linalg.lstsq(design, left, rcond=None)[0]
     sigma = float(np.sqrt(left @ left / (len(left) - design.shape[1])))
-    return MarkerFit(
-        to_photo @ matrix,
-        to_photo @ _variants(matrix, design, sigma),
-        float(seen.found.mean()),
-        sigma,
-        _bend(matrix, edges, seen, design / unit, left, sigma) / (2 * unit),
-    )
+    bend = _bend(matrix, edges, seen, design, left, sigma)
+    noise = float(np.hypot(np.sqrt(_CORRELATION) * max(sigma, _NOISE_FLOOR), _BEND_SIGMA * bend))
+    variants = to_photo @ _variants(matrix, design, noise)
+    return MarkerFit(to_photo @ matrix, variants, float(seen.found.mean()), sigma, bend / (2 * unit))
 
 
 def _cell_edges(cells: NDArray[np.bool_]) -> _CellEdges:
@@ -153,9 +153,11 @@ def _design(matrix: Floats, edges: _CellEdges, seen: _ReadEdges) -> Floats:
     return np.stack([*columns, np.ones(len(edges.points))], 1)
 
 
-def _variants(matrix: Floats, design: Floats, sigma: float) -> Floats:
-    """Return homographies [8,3,3], one for each principal axis of the covariance of the fit."""
-    noise = max(sigma, _NOISE_FLOOR) * np.sqrt(_CORRELATION)
+def _variants(matrix: Floats, design: Floats, noise: float) -> Floats:
+    """Return homographies [8,3,3], one for each principal axis of the covariance.
+
+    `noise` is the standard uncertainty of an edge in px.
+    """
     values, axes = np.linalg.eigh(noise**2 * np.linalg.inv(design.T @ design)[:8, :8])
     steps = axes.T * np.sqrt(np.maximum(values, 0))[:, None]
     return np.asarray(matrix + np.pad(steps, ((0, 0), (0, 1))).reshape(8, 3, 3))

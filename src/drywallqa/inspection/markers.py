@@ -30,7 +30,7 @@ DEFAULT_FAMILY = "aruco-5x5"
 _LONGEST_SIDE = 1600  # px of a photo in which the boxes of markers are searched
 _LEAST_CELL = 7.0  # px, of a marker's cell
 _LEAST_READ = 0.97  # share of the edges between black and white cells that must be found
-_MOST_BEND = 0.0004  # root mean square of the bend in the marker's edges, as a share of its side
+_MOST_BEND = 0.0003  # root mean square of the bend in the marker's edges, as a share of its side
 
 
 @dataclass(frozen=True, eq=False)
