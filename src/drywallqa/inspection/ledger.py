@@ -43,7 +43,7 @@ class ScaleRecord:
     Attributes:
         mm_per_pixel: Millimetres per pixel; with perspective, at the centre of the photo.
         relative_sigma: Relative standard uncertainty, which includes an unknown tilt.
-        source: Where the scale is from, such as "marker DICT_4X4_50 id 3".
+        source: Where the scale is from, such as "marker 17 (aruco-5x5) of 100 mm".
         homography: 3×3, from pixels of the photo to millimetres on the wall; None without perspective.
     """
 
