@@ -9,6 +9,7 @@
 #   make large-thresholds   choose the bundles' thresholds of large photos (half an hour)
 #   make report-table       the original report's table, filled (three hours; SCALE=0.1 for a tenth of the pictures)
 #   make report             the example report of the bundled model on rendered walls, docs/report
+#   make inspection-example the example inspection of rendered walls, docs/inspection-example
 #   make pictures           the README's pictures, from the demo's results
 #   make clean              forget .venv and everything that was made
 
@@ -22,7 +23,7 @@ TESTS ?=
 export DRYWALLQA_DATA ?= ../shared/data
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: demo test lint prove bench benchmark-quality benchmark-phone benchmark-rank large-thresholds report-table pictures report environment clean help
+.PHONY: demo test lint prove bench benchmark-quality benchmark-phone benchmark-rank large-thresholds report-table pictures report inspection-example environment clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -71,6 +72,9 @@ report: $(DEVELOPMENT)
 		cp $(REPORT)/report/evaluation/$$split/*.json docs/report/evaluation/$$split/; \
 		cp $(REPORT)/report/evaluation/$$split/failures/*.csv docs/report/evaluation/$$split/failures/; \
 	done
+
+inspection-example: $(DEVELOPMENT)
+	$(BIN)/python tools/make_inspection_example.py bench-output/inspection-example docs/inspection-example
 
 # --- checks -----------------------------------------------------------------------------------------------
 

@@ -44,6 +44,7 @@ _SIDES = (960, 1600)  # px, shortest and longest side of an overview; small phot
 _MANY = 30  # findings; more get smaller numbers
 _FINE = 2  # pictures are drawn at this multiple of their size, which smooths all lines
 _NARROWEST = 720  # px, so that scale bar and legend fit
+_QUALITY = 80
 
 
 @dataclass(frozen=True)
@@ -128,10 +129,12 @@ def write_inspection_pictures(
     image = Image.fromarray(photo)
     scale = record.scale.mm_per_pixel if record.scale else None
     overview = draw_overview(image, seen, scale, system)
-    write_whole(folder / overview_name(record.path), image_bytes(overview, "JPEG", quality=85))
+    write_whole(folder / overview_name(record.path), image_bytes(overview, "JPEG", quality=_QUALITY))
     for one in seen[:CLOSE_UPS]:
         picture = draw_close_up(image, one.observation, LINES[one.outcome], _anchor(one), scale, system)
-        write_whole(folder / close_up_name(record.path, one.number), image_bytes(picture, "JPEG", quality=85))
+        write_whole(
+            folder / close_up_name(record.path, one.number), image_bytes(picture, "JPEG", quality=_QUALITY)
+        )
 
 
 def draw_overview(
