@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from drywallqa.inspection.ledger import Ledger, Observation, PhotoRecord, Place, Review, Visit
-from drywallqa.inspection.numbering import PlacedObservation, has_structural_review, record_visit
+from drywallqa.inspection.ledger import Ledger, Observation, PhotoRecord, Place, Visit
+from drywallqa.inspection.numbering import PlacedObservation, record_visit
 
 CRACK = {("a.jpg", "crack")}
 
@@ -54,12 +54,3 @@ def test_record_visit__a_later_visit_continues_known_findings() -> None:
     ledger = recorded(ledger, (3, 0, 12, 9), (40, 0, 49, 9), visit=2, known={0: 1})
     assert summary(ledger) == [(1, "open", 2), (2, "open", 1)]
     assert [visit.number for visit in ledger.visits] == [1, 2]
-
-
-def test_has_structural_review__names_all_findings_of_a_merge() -> None:
-    ledger = recorded(Ledger("p"), (0, 0, 9, 9), (20, 0, 29, 9))
-    assert not has_structural_review(ledger, "a.jpg", 1)
-    merge = Review(7, "merge", "Ann", "2026-11-30T00:00:00+00:00", {"with": [2]})
-    ledger = Ledger("p", findings=ledger.findings, reviews=(merge,))
-    assert has_structural_review(ledger, "a.jpg", 1)
-    assert not has_structural_review(ledger, "b.jpg", 1)

@@ -274,16 +274,18 @@ def test_inspect__another_scale_keeps_rejected_findings_rejected(
     assert observation.mm.length.value == pytest.approx(observation.px.length.value / 4)
 
 
-def test_inspect__new_results_do_not_undo_a_split(tmp_path: Path, segmenter: Segmenter) -> None:
+def test_inspect__a_review_that_no_longer_fits_is_named(tmp_path: Path, segmenter: Segmenter) -> None:
     out = tmp_path / "out"
-    inspect(site(tmp_path / "site"), out, segmenter)
-    review(out, '2,split,,"60,34",,,,,Ann,')
-    once, _ = inspect(tmp_path / "site", out, segmenter)
-    changed = replace(DAY, scale=ScaleOptions(mm_per_pixel=0.25))
-    summary, outcomes = inspect(tmp_path / "site", out, segmenter, changed)
-    assert states(summary) == states(once)
-    (failed,) = [outcome.error for outcome in outcomes if outcome.error]
-    assert "a person merged, split or added findings of this photo" in str(failed)
+    photo = save(tmp_path / "site" / "a.png")
+    inspect(photo, out, segmenter)
+    review(out, ',add,,"10,60 60,60 60,80 10,80",a.png,crack,,,Ann,')
+    inspect(photo, out, segmenter)
+    save(photo, shade=180)
+    summary, _ = inspect(photo, out, segmenter, replace(DAY, overwrite=True))
+    assert summary.problems == (
+        "review 1 (add by Ann) no longer fits: the photo a.png has changed since the review",
+    )
+    assert states(summary) == {1: "open", 2: "deleted"}
 
 
 def test_inspect__a_second_concept_later_leaves_the_first_as_it_is(

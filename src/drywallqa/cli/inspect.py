@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -174,6 +175,8 @@ def inspect(
             paths, out, options, segmenter=segmenter, on_start=display.start, on_outcome=display.show,
             on_picture=partial(progress_unless(quiet), "drawing"),
         )  # fmt: skip
+    for problem in summary.problems:
+        print(f"warning: {problem}", file=sys.stderr)
     if not quiet:
         for sentence in _sentences(summary, verbose):
             print(sentence)

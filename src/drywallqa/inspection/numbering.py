@@ -78,18 +78,6 @@ def record_visit(
     )
 
 
-def has_structural_review(ledger: Ledger, photo: str, visit: int) -> bool:
-    """Return whether a person merged, split or added findings of a photo."""
-    touched = set()
-    for review in ledger.reviews:
-        if review.action in ("merge", "split", "add"):
-            touched |= {review.finding, *review.detail.get("with", ()), *review.detail.get("made", ())}
-    return any(
-        finding.number in touched and any((o.visit, o.photo) == (visit, photo) for o in finding.observations)
-        for finding in ledger.findings
-    )
-
-
 def _settled(finding: Finding, renewed: bool, rejected: bool) -> Finding:
     """Delete a finding that a new search did not find again; reopen one that it found again."""
     if not finding.observations:

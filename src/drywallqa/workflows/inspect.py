@@ -81,6 +81,7 @@ class InspectSummary:
         outcome: The worst verdict of the visit.
         report: The files of the report.
         measuring_seconds: Processor time for measuring; skipped photos cost none.
+        problems: A sentence for each stored review that no longer fits its photo.
     """
 
     ledger: Ledger
@@ -90,6 +91,7 @@ class InspectSummary:
     outcome: Outcome
     report: tuple[Path, ...]
     measuring_seconds: float
+    problems: tuple[str, ...] = ()
 
 
 def inspect(
@@ -145,12 +147,13 @@ def inspect(
         photos += [photo] if photo else []
     ledger = record_photos(ledger, visit, photos, folder)
     ledger = replace(ledger, name=options.title or ledger.name or plan.base.name)
-    ledger = _reviewed(ledger, folder, rule_set, options, measuring)
+    problems: list[str] = []
+    ledger = _reviewed(ledger, folder, rule_set, options, measuring, problems.append)
     ledger = judge_ledger(ledger, rule_set, absent_of(ledger))
     report = write_inspection(ledger, rule_set, folder, options.report, options.pdf, on_picture)
     return InspectSummary(
         ledger, folder, len(photos), failed, summarise_verdicts(ledger).outcome, tuple(report),
-        measuring.seconds,
+        measuring.seconds, tuple(problems),
     )  # fmt: skip
 
 
@@ -229,17 +232,17 @@ def relative_path(path: Path, start: Path) -> str:
 
 
 def _reviewed(
-    ledger: Ledger, folder: Path, rule_set: RuleSet, options: InspectOptions, measuring: Measuring
-) -> Ledger:
-    """Return the ledger with the decisions of people.
+    ledger: Ledger, folder: Path, rule_set: RuleSet, options: InspectOptions, measuring: Measuring,
+    on_problem: Callable[[str], None],
+) -> Ledger:  # fmt: skip
+    """Return the ledger with the decisions of people: stored and new ones.
 
     Raises:
         ReviewError: A decision does not fit the ledger.
     """
     path, visit = options.reviews or folder / REVIEWS, ledger.visits[-1]
-    if options.reviews is None and not path.exists():
-        return ledger
     rules = [rule.id for rule in rule_set.rules]
     measurer = DrawnOutlines(ledger, folder, measuring)
-    context = ReviewContext(measurer.measure, rules, f"{visit.date}T00:00:00+00:00")
-    return apply_reviews(ledger, read_reviews(path, visit.reviewer), context)
+    context = ReviewContext(measurer.measure, rules, f"{visit.date}T00:00:00+00:00", on_problem)
+    missing = options.reviews is None and not path.exists()
+    return apply_reviews(ledger, [] if missing else read_reviews(path, visit.reviewer), context)

@@ -23,7 +23,7 @@ from drywallqa.inference.prediction import Prediction
 from drywallqa.inspection.finding_pieces import Rings
 from drywallqa.inspection.finding_search import measure_outline, search_findings
 from drywallqa.inspection.ledger import Ledger, Observation, PhotoRecord, Place, Visit
-from drywallqa.inspection.numbering import PlacedObservation, has_structural_review
+from drywallqa.inspection.numbering import PlacedObservation
 from drywallqa.inspection.observing import PhotoView, observe, scale_of_record, scale_record
 from drywallqa.inspection.scale import Scale
 from drywallqa.inspection.scale_sources import ScaleOptions, find_scale
@@ -127,7 +127,7 @@ class PhotoReader:
     """Reads the results of the segmentation, one photo after the other."""
 
     def __init__(self, plan: RunPlan, visit: Visit, scale: ScaleOptions, ledger: Ledger) -> None:
-        self._plan, self._visit, self._scale, self._ledger = plan, visit, scale, ledger
+        self._plan, self._visit, self._scale = plan, visit, scale
         self._items = {str(item.path): item for item in plan.items}
         same = [one for one in ledger.visits if one.number == visit.number]
         self._earlier = {photo.path: photo for one in same for photo in one.photos}
@@ -193,12 +193,6 @@ class PhotoReader:
         }
         if self._is_recorded(record, outcome):
             return outcome, PhotoResult(record, place, thresholds=thresholds, is_new=False)
-        if has_structural_review(self._ledger, path, visit.number):
-            error = (
-                f"{item.path}: a person merged, split or added findings of this photo, and new results would "
-                "lose these decisions; use the same options as before, or add --visit new"
-            )
-            return replace(outcome, error=error), None
         view = PhotoView(visit.number, path, visit.model, max(about["height"], about["width"]), scale)
         seen = tuple(
             PlacedObservation(place.id, concept, observe(sighting, view))
