@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from drywallqa.metrics import (
     Counts,
     Histogram,
+    LineScore,
     bin_of,
     group_means,
     mean_by_group,
@@ -96,3 +97,17 @@ def test_mean_by_group__copies_of_one_photograph_weigh_once() -> None:
     values, groups = [1.0, 1.0, 1.0, 0.0], ["a", "a", "a", "b"]
     assert mean_by_group(values, groups) == 0.5
     assert group_means(values, groups) == {"a": 1.0, "b": 0.0}
+
+
+def test_line_score__compares_skeletons_and_widths() -> None:
+    truth, wide, beside = (np.zeros((100, 100), bool) for _ in range(3))
+    truth[50:53, 10:90] = wide[48:55, 10:50] = beside[80:83, 10:90] = True
+    score = LineScore.of(wide, truth)
+    assert 0.45 < score.recall < 0.55
+    assert score.precision == 1.0
+    assert score.f1 == pytest.approx(2 * score.recall / (1 + score.recall))
+    assert score.width_ratio == pytest.approx(7 / 3, rel=0.2)  # skeletons lose some length at their ends
+    assert LineScore.of(beside, truth).f1 == 0.0
+    empty = LineScore.of(np.zeros_like(truth), truth)
+    assert (empty.recall, empty.precision, empty.f1) == (0.0, 0.0, 0.0)
+    assert np.isnan(empty.width_ratio)

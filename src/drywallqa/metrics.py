@@ -168,6 +168,40 @@ class ThinScore:
         )
 
 
+@dataclass(frozen=True)
+class LineScore:
+    """How well the skeleton of a mask follows the skeleton of a non-empty ground truth.
+
+    Attributes:
+        recall: Share of the ground truth's skeleton within the tolerance of the mask's skeleton.
+        precision: Share of the mask's skeleton within the tolerance of the ground truth's skeleton; 0 for an
+            empty mask.
+        width_ratio: Mean width of the mask (area divided by skeleton length), divided by that of the ground
+            truth; nan for an empty mask.
+    """
+
+    recall: float
+    precision: float
+    width_ratio: float
+
+    @property
+    def f1(self) -> float:
+        """The line F1: the harmonic mean of recall and precision."""
+        return _harmonic(self.recall, self.precision)
+
+    @classmethod
+    def of(cls, mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> LineScore:
+        """Score a mask [H,W] against a non-empty ground truth [H,W]."""
+        radius = max(1, round(TOLERANCE * max(truth.shape) / 640))
+        truth_line, mask_line = skeletonise(truth), skeletonise(mask)
+        ours, theirs = (
+            _ratio(int(whole.sum()), int(line.sum()))
+            for whole, line in ((mask, mask_line), (truth, truth_line))
+        )
+        precision = _share(mask_line, dilate(truth_line, radius)) if mask_line.any() else 0.0
+        return cls(_share(truth_line, dilate(mask_line, radius)), precision, ours / theirs)
+
+
 def _share(part: NDArray[np.bool_], inside: NDArray[np.bool_]) -> float:
     return _ratio(int((part & inside).sum()), int(part.sum()))
 

@@ -64,7 +64,7 @@ def largest_scales(components: list[Component], shape: tuple[int, ...], unit: fl
         unit: Factor for all distances, which are given for a photo with a longer side of 640 px.
 
     Returns:
-        Scales in px, float32 [⌈H/64⌉,⌈W/64⌉].
+        Scales in px, float32 [⌈H/32⌉,⌈W/32⌉].
     """
     grid = np.zeros([-(-side // BLOCK) for side in shape], np.float32)
     for component in components:
