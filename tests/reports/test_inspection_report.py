@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import ExifTags, Image
 
 from drywallqa.errors import DataError
 from drywallqa.inspection.ledger import Ledger, PhotoRecord, Review
@@ -162,10 +163,15 @@ def test_owner_data__only_if_given(made: tuple[Path, Ledger]) -> None:
     said = words(write(ledger, folder))
     assert "Client" not in said
     assert str(folder) not in (folder / HTML).read_text("utf-8")
-    path = ledger.visits[0].photos[0].path
-    given = words(write(ledger, folder, client="Ann Owner", positions={path: "52.1 N 4.2 E"}))
+    path = folder / ledger.visits[0].photos[0].path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.GPSInfo).update({1: "N", 2: (52.0, 6.0, 0.0), 3: "W", 4: (4.0, 12.0, 0.0)})
+    Image.new("RGB", (40, 40)).save(path, exif=exif)
+    assert "52.1" not in words(write(ledger, folder))
+    given = words(write(ledger, folder, client="Ann Owner", with_gps=True))
     assert "Client Ann Owner" in given
-    assert "52.1 N 4.2 E" in given
+    assert "52.10000° N, 4.20000° W" in given
 
 
 def test_earlier_visits_and_reviews(made: tuple[Path, Ledger]) -> None:

@@ -109,6 +109,9 @@ def inspect(
     page: Annotated[
         str, typer.Option("--page", metavar="a4|letter", help="Size of the report's pages.")
     ] = "a4",
+    with_gps: Annotated[
+        bool, typer.Option("--with-gps", help="State the position that the camera stored in each photo.")
+    ] = False,
     pdf: Annotated[bool, typer.Option("--pdf", help="Write the report also as PDF.")] = False,
     threshold: Annotated[
         str,
@@ -166,7 +169,7 @@ def inspect(
         title=title,
         overwrite=overwrite,
         reviews=reviews,
-        report=_report_options(client, address, inspector, units, page),
+        report=_report_options(client, address, inspector, units, page, with_gps),
         pdf=pdf,
     )
     segmenter = load(model, options=RuntimeOptions(backend, device, threads, None, profile))
@@ -186,7 +189,9 @@ def inspect(
         raise typer.Exit(cli.FAILED)
 
 
-def _report_options(client: str, address: str, inspector: str, units: str, page: str) -> ReportOptions:
+def _report_options(
+    client: str, address: str, inspector: str, units: str, page: str, with_gps: bool
+) -> ReportOptions:
     """Check the options of the report.
 
     Raises:
@@ -205,6 +210,7 @@ def _report_options(client: str, address: str, inspector: str, units: str, page:
         inspector=inspector,
         units="metric" if units == "metric" else "imperial",
         paper="a4" if page.lower() == "a4" else "letter",
+        with_gps=with_gps,
     )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from drywallqa.imaging.photo_position import read_position
 from drywallqa.inspection.ledger import Finding, Ledger, Outcome, PhotoRecord, Place, Visit
 from drywallqa.inspection.ledger_verdicts import worst_outcome
 from drywallqa.inspection.measure_text import System
@@ -29,7 +30,7 @@ class ReportOptions:
         inspector: Company or person that made the report; "" leaves it out.
         units: "metric" or "imperial".
         paper: "a4" or "letter".
-        positions: Position of each photo as text, by path; empty leaves the positions out.
+        with_gps: Whether the report states the position that the camera stored in each photo.
     """
 
     title: str = "Wall inspection report"
@@ -38,7 +39,7 @@ class ReportOptions:
     inspector: str = ""
     units: System = "metric"
     paper: Paper = "a4"
-    positions: dict[str, str] = field(default_factory=dict)
+    with_gps: bool = False
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,16 @@ class InspectionMaterial:
         """The worst observation of each finding with its photo and wall, the worst finding first."""
         found = [(*pair, wall) for wall in self.walls for pair in wall.worst.values()]
         return sorted(found, key=lambda item: badness(item[0]))
+
+    def position_of(self, photo: InspectedPhoto) -> str:
+        """Return the position in EXIF, such as "52.51000° N, 13.25000° E"; "" if unknown or not asked for."""
+        path = self.folder / self.visit.folder / photo.record.path
+        position = read_position(path) if self.options.with_gps else None
+        if position is None:
+            return ""
+        latitude, longitude = position
+        north, east = "NS"[latitude < 0], "EW"[longitude < 0]
+        return f"{abs(latitude):.5f}° {north}, {abs(longitude):.5f}° {east}"
 
     @property
     def refused(self) -> list[PhotoRecord]:

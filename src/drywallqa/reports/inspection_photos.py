@@ -113,8 +113,8 @@ class _PhotoPages:
             parts.append(f"{per_pixel} per pixel ± {spread} ({escape(record.scale.source)})")
         else:
             parts.append("no scale, so sizes are in pixels")
-        if position := self.material.options.positions.get(record.path):
-            parts.append(escape(position))
+        if position := self.material.position_of(photo):
+            parts.append(position)
         limit = detection_text(record, self.units)
         sentence = f"Narrowest crack that would have been seen: {bold(limit)} ({LIMIT_TERMS})."
         if record.detection_limit_px is None:
