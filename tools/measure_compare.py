@@ -27,8 +27,7 @@ from drywallqa.inspection.alignment import align
 from drywallqa.inspection.alignment_features import find_features
 from drywallqa.inspection.finding_overlap import LinePath, overlap_length, path_of
 from drywallqa.inspection.finding_search import search_findings
-from drywallqa.inspection.ledger import Ledger, PhotoRecord, Place, Visit
-from drywallqa.inspection.numbering import PlacedObservation, record_visit
+from drywallqa.inspection.ledger import Finding, Ledger, PhotoRecord, Place, Visit
 from drywallqa.inspection.observing import PhotoView, observe
 from drywallqa.inspection.scale import project
 from drywallqa.inspection.second_look import visible_points
@@ -143,15 +142,18 @@ def ledger_of(shot: Shot, path: str, segmenter) -> Ledger:
     outline, probability = outline_of(shot, segmenter)
     found = search_findings(shot.pixels, outline, probability, "crack", joints=False).found
     view = PhotoView(1, path, "", max(PHOTO))
-    seen = [PlacedObservation("wall", "crack", observe(one, view)) for one in found]
+    findings = tuple(
+        Finding(number, "wall", "crack", (observe(one, view),)) for number, one in enumerate(found, 1)
+    )
     record = PhotoRecord(path, "wall", "0" * 64, PHOTO[1], PHOTO[0])
-    return record_visit(Ledger("wall"), Visit(1, "2026-11-30", photos=(record,)), [Place("wall")], seen)
+    visit = Visit(1, "2026-11-30", photos=(record,))
+    return Ledger("wall", len(findings) + 1, (Place("wall"),), (visit,), findings)
 
 
 def outline_of(shot: Shot, segmenter) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the model's outline and probability, or the true mask made three times too wide."""
     if segmenter is not None:
-        answer = segmenter.predict(shot.pixels, "segment crack")
+        (answer,) = segmenter.segment(shot.pixels, "segment crack")
         return answer.mask, answer.probability
     distance = cv2.distanceTransform(shot.mask.astype(np.uint8), cv2.DIST_L2, 5)
     outline = np.zeros(PHOTO, np.uint8)
