@@ -20,7 +20,8 @@ Indices = NDArray[np.intp]
 
 UNIT = 2 / 1600  # px of a photo whose longer side is 1600 px, the unit of all tolerances, in half sides
 AGREES = 5.0  # tolerance within which two lines agree
-_LINE_TOLERANCES = (30.0, 20.0, 12.0, 8.0, 6.0, AGREES, AGREES)  # one per round
+# One per round. The first rounds correct a rough homography without perspective at the photo's borders.
+_LINE_TOLERANCES = (60.0,) * 4 + (40.0,) * 4 + (25.0, 15.0, 10.0, 6.0, AGREES, AGREES)
 _MOST_TEXTURE_TOLERANCE = 6.0
 _TEXTURE_SIGMA, _DRAWING_SIGMA, _LINE_SIGMA = 1.0, 4.0, 1.5
 _LINE_WEIGHT = 0.3  # neighbouring points of a line are not independent
