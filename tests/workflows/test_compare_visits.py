@@ -112,3 +112,15 @@ def test_refused__photos_that_are_missing_or_changed(tmp_path: Path, fault: str,
 def test_refused__no_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not a folder"):
         compare_visits(tmp_path / "x", tmp_path / "y", tmp_path / "out")
+
+
+def test_align__photos_of_other_names_and_places_are_found(tmp_path: Path) -> None:
+    before = write_visit(tmp_path / "a", [(LINE, 3.0)])
+    after = write_visit(tmp_path / "b", [(LINE, 3.0)], shift=SHIFT)
+    path = after / "inspection.json"
+    path.write_text(
+        path.read_text("utf-8").replace('"wall.png"', '"IMG_7.png"').replace('"."', '"hall"'), "utf-8"
+    )
+    (tmp_path / "b/photos/wall.png").rename(tmp_path / "b/photos/IMG_7.png")
+    (change,) = compare_visits(before, after, tmp_path / "out").changes
+    assert (change.change, change.after) == ("unchanged", "IMG_7.png")

@@ -18,6 +18,7 @@ from drywallqa.inspection.ledger import Ledger, Observation
 from drywallqa.inspection.visit_changes import Change, FindingChange
 from drywallqa.inspection.visits import PhotoPair
 from drywallqa.visualization.finding_labels import BLACK, WHITE, Colour, Label, label_size, place_labels
+from drywallqa.visualization.finding_strokes import edges_of
 from drywallqa.visualization.overlay import image_bytes
 from drywallqa.visualization.panels import fit_text, font
 
@@ -29,6 +30,9 @@ PICTURES = "comparison"
 _SIDE = 900  # px of the longer side of each photo
 _GAP, _HEAD = 12, 34  # px between and above the photos
 _TEXT = 15  # px
+_RAIL = 4  # px between the edge of a crack and the line beside it
+
+EdgePair = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -70,17 +74,17 @@ def write_comparison_picture(
     left = Image.fromarray(photos[0]).resize((width, height), Image.Resampling.BOX)
     right = _warped(photos[1], pair, factor, (width, height))
     before, after = ledger.visits[-2:]
-    own = _lines(ledger, before.number, pair.first.path)
+    own = _edges(ledger, before.number, pair.first.path)
     backward = pair.alignment.inverse()
     mapped = {
-        number: [backward.map(line) for line in lines]
-        for number, lines in _lines(ledger, after.number, pair.second.path).items()
+        number: [(backward.map(one), backward.map(other)) for one, other in edges]
+        for number, edges in _edges(ledger, after.number, pair.second.path).items()
     }
     whole = Image.new("RGB", (2 * width + _GAP, height + _HEAD), WHITE)
-    for place, (canvas, lines, title) in enumerate(
+    for place, (canvas, edges, title) in enumerate(
         ((left, own, f"Before: {before.date}"), (right, mapped, f"After: {after.date}, aligned"))
     ):
-        _draw_findings(canvas, lines, {one.number: one.change for one in changes}, factor)
+        _draw_findings(canvas, edges, {one.number: one.change for one in changes}, factor)
         offset = place * (width + _GAP)
         whole.paste(canvas, (offset, _HEAD))
         ImageDraw.Draw(whole).text((offset + 4, 8), fit_text(title, _TEXT, width - 8), BLACK, font(_TEXT))
@@ -107,40 +111,37 @@ def _warped(photo: NDArray[np.uint8], pair: PhotoPair, factor: float, size: tupl
     )
 
 
-def _lines(ledger: Ledger, visit: int, photo: str) -> dict[int, list[NDArray[np.float64]]]:
-    """Return the lines of each finding on a photo, each [N,2] in px. Merged findings get the new number."""
-    lines: dict[int, list[NDArray[np.float64]]] = {}
+def _edges(ledger: Ledger, visit: int, photo: str) -> dict[int, list[EdgePair]]:
+    """Return the edges of each finding on a photo. Merged findings get the new number."""
+    edges: dict[int, list[EdgePair]] = {}
     for finding in ledger.findings:
         if finding.state not in ("split", "deleted"):
             number = finding.into[0] if finding.state == "merged" else finding.number
             for one in finding.observations:
                 if (one.visit, one.photo) == (visit, photo):
-                    lines.setdefault(number, []).extend(_curves(one))
-    return lines
+                    edges.setdefault(number, []).extend(_edges_on(one))
+    return edges
 
 
-def _curves(observation: Observation) -> list[NDArray[np.float64]]:
-    curves = [np.asarray(line.points) for line in observation.centre_lines if len(line.points) > 1]
-    return curves or [np.asarray([*ring, ring[0]]) for ring in observation.polygon]
+def _edges_on(observation: Observation) -> list[EdgePair]:
+    edges = [edges_of(line) for line in observation.centre_lines if len(line.points) > 1]
+    rings = [np.asarray([*ring, ring[0]]) for ring in observation.polygon]
+    return edges or [(ring, ring) for ring in rings]
 
 
 def _draw_findings(
-    canvas: Image.Image,
-    lines: dict[int, list[NDArray[np.float64]]],
-    changes: dict[int, Change],
-    factor: float,
+    canvas: Image.Image, edges: dict[int, list[EdgePair]], changes: dict[int, Change], factor: float
 ) -> None:
     """Draw thin lines beside the cracks, and labels with number and change."""
     pen = ImageDraw.Draw(canvas)
     labels, colours = [], []
     busy = Image.new("1", canvas.size)
-    for number, curves in sorted(lines.items()):
+    for number, pairs in sorted(edges.items()):
         change = changes.get(number, "not comparable")
-        for curve in curves:
-            points = [(float(x), float(y)) for x, y in (curve + 0.5) * factor]
-            ImageDraw.Draw(busy).line(points, fill=1, width=7)
-            _draw_rails(pen, np.asarray(points), COLOURS[change])
-        middle = curves[0][len(curves[0]) // 2] * factor
+        for one, other in pairs:
+            _draw_rails(pen, (one + 0.5) * factor, (other + 0.5) * factor, COLOURS[change], 2)
+            _draw_rails(ImageDraw.Draw(busy), (one + 0.5) * factor, (other + 0.5) * factor, 1, 5)
+        middle = pairs[0][0][len(pairs[0][0]) // 2] * factor
         labels.append(Label(f"{number} {change}", "no rule", (float(middle[0]), float(middle[1]))))
         colours.append(COLOURS[change])
     boxes = place_labels(labels, _TEXT * 1.4, font(_TEXT), canvas.size, np.asarray(busy))
@@ -149,12 +150,14 @@ def _draw_findings(
             _draw_tag(pen, box, label.text, colour)
 
 
-def _draw_rails(pen: Any, points: NDArray[np.float64], colour: Colour) -> None:
-    """Draw a line on both sides of a crack, so that the crack stays visible."""
-    along = np.gradient(points, axis=0)
-    across = np.stack([-along[:, 1], along[:, 0]], axis=1) / (np.hypot(*along.T)[:, None] + 1e-9)
-    for side in (-5, 5):
-        pen.line([tuple(point) for point in (points + side * across).tolist()], fill=colour, width=2)
+def _draw_rails(
+    pen: Any, one: NDArray[np.float64], other: NDArray[np.float64], colour: Colour | int, width: int
+) -> None:
+    """Draw a line outside of both edges [N,2] of a crack, so that the crack stays visible."""
+    outward = one - other
+    outward = outward / (np.hypot(*outward.T)[:, None] + 1e-9)
+    for rail in (one + _RAIL * outward, other - _RAIL * outward):
+        pen.line([tuple(point) for point in rail.tolist()], fill=colour, width=width)
 
 
 def _draw_tag(pen: Any, box: tuple[float, float, float, float], text: str, colour: Colour) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +24,8 @@ from drywallqa.inspection.second_look import visible_points
 from drywallqa.inspection.visit_ledger import seen_in_visit
 from drywallqa.inspection.visits import PhotoPair
 from drywallqa.workflows.inspection_files import LEDGER
+
+_MOST_TRIES = 24  # earlier photos of a place with which a later photo is compared
 
 
 @dataclass(frozen=True)
@@ -133,14 +135,17 @@ def align_visits(before: InspectedVisit, after: InspectedVisit) -> list[PhotoPai
     Raises:
         DataError: No photos could be aligned.
     """
-    pairs = []
-    features = {one.path: after.features(one) for one in after.photos}
-    for first, others in _candidates(before, after):
-        own = before.features(first)
-        for second in others:
-            alignment = align(own, features[second.path])
-            if alignment is not None:
-                pairs.append(PhotoPair(first, second, alignment))
+    pairs: list[PhotoPair] = []
+    common = _places_of(before) & _places_of(after)
+    for places in [{place} for place in sorted(common)] or [_places_of(before) | _places_of(after)]:
+        sides = [[one for one in visit.photos if one.place in places] for visit in (before, after)]
+        features = {one.path: before.features(one) for one in sides[0]}
+        for number, second in enumerate(sides[1]):
+            own = after.features(second)
+            for first in _likely_first(sides[0], second, number / len(sides[1])):
+                alignment = align(features[first.path], own)
+                if alignment is not None:
+                    pairs.append(PhotoPair(first, second, alignment))
     if not pairs:
         raise DataError(
             f"{before.folder} and {after.folder} do not match: no two photos surely show the same part of a "
@@ -149,11 +154,14 @@ def align_visits(before: InspectedVisit, after: InspectedVisit) -> list[PhotoPai
     return pairs
 
 
-def _candidates(
-    before: InspectedVisit, after: InspectedVisit
-) -> Iterator[tuple[PhotoRecord, Sequence[PhotoRecord]]]:
-    common = {one.place for one in before.photos} & {one.place for one in after.photos}
-    for first in before.photos:
-        others = [one for one in after.photos if not common or one.place == first.place]
-        if others:
-            yield first, others
+def _places_of(visit: InspectedVisit) -> set[str]:
+    return {one.place for one in visit.photos}
+
+
+def _likely_first(photos: Sequence[PhotoRecord], other: PhotoRecord, share: float) -> list[PhotoRecord]:
+    """Return the most likely matches of a photo: its name first, then by their place in the order."""
+
+    def unlikely(place: int) -> tuple[bool, float]:
+        return photos[place].path != other.path, abs(place / len(photos) - share)
+
+    return [photos[place] for place in sorted(range(len(photos)), key=unlikely)[:_MOST_TRIES]]
