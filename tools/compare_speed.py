@@ -139,10 +139,11 @@ def main() -> None:
         np.save(work / "photo.npy", render_example(EXAMPLES[0], (640, 640)).photo)
         with side("base", asked.base, work) as base, side("head", asked.head, work) as head:
             before, sides = os.getloadavg()[0], (base, head)
-            rows = [
-                *compare_segmenting(sides, asked.rounds, asked.threads),
-                *compare_start_up(sides, asked.rounds),
-            ]
+            rows = []
+            for measure, words in ((compare_segmenting, (asked.threads,)), (compare_start_up, ())):
+                for row in measure(sides, asked.rounds, *words):
+                    rows.append(row)
+                    print(*row, sep="; ", file=sys.stderr, flush=True)
     commits = base.commit, head.commit
     titles = f"ratio, median (quartiles)|{commits[0]}|{commits[1]}|head / base|ms: base/head/compared"
     print("\n".join(table(titles, rows)))
