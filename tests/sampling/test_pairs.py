@@ -1,12 +1,14 @@
 from dataclasses import replace
+from io import BytesIO
 
 import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("torch")
 pytest.importorskip("cv2")
 
-from drywallqa.datasets.dataset import Dataset
+from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.sampling.pairs import TrainingPairs
 from drywallqa.sampling.settings import DataConfig
 from measured_walls import make_dataset
@@ -91,3 +93,43 @@ def test_ignored__moves_with_the_photo(data, ignoring, augment) -> None:
 def test_ignored__absent_concepts_that_are_left_out_ignore_nothing(ignoring) -> None:
     for item in items(ignoring, augment=False, negative_share=0.0):
         assert not item["ignored"].any()
+
+
+@pytest.fixture
+def fat_labels(tmp_path) -> Dataset:
+    """A board with a dark line, and a bare board, under the same wide label."""
+    label = np.zeros((128, 128), np.uint8)
+    label[54:75, 10:118] = 255
+    (tmp_path / "fat.png").write_bytes(_png(label))
+    samples = []
+    for name in ("cracked", "bare"):
+        grey = 180 + np.random.default_rng(3).normal(0, 2, (128, 128))
+        if name == "cracked":
+            grey[62:66, 10:118] -= 70
+        photo = np.repeat(np.clip(grey, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+        (tmp_path / f"{name}.png").write_bytes(_png(photo))
+        labels = {"crack": "fat.png", "taping area": None}
+        samples.append(Sample(name, f"{name}.png", "walls", name, 128, 128, labels, "train", "A"))
+    return Dataset(tmp_path, tuple(samples), {name: (f"segment {name}",) for name in PHRASES})
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    stream = BytesIO()
+    Image.fromarray(pixels).save(stream, "png")
+    return stream.getvalue()
+
+
+def test_traced__labels_become_the_cracks_own_pixels(fat_labels: Dataset) -> None:
+    cracked = fat_labels.with_samples(list(fat_labels)[:1])
+    (fat,) = items(cracked, 1, augment=False)
+    (traced,) = items(cracked, 1, augment=False, traced=("crack",))
+    assert fat["truth"][0].sum() / traced["truth"][0].sum() == pytest.approx(21 / 4, rel=0.3)
+    assert not traced["ignored"].any()
+
+
+def test_traced__a_label_without_a_visible_line_is_ignored(fat_labels: Dataset) -> None:
+    bare = fat_labels.with_samples(list(fat_labels)[1:])
+    (fat,) = items(bare, 1, augment=False)
+    (traced,) = items(bare, 1, augment=False, traced=("crack",))
+    assert not traced["truth"][0].any()
+    assert np.array_equal(traced["ignored"][0], fat["truth"][0] > 0)

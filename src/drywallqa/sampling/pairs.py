@@ -24,6 +24,7 @@ from torch.utils.data import Dataset as TorchDataset
 from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.errors import DataError
 from drywallqa.imaging.letterbox import Letterbox
+from drywallqa.imaging.line_search import find_lines
 from drywallqa.models.contract import Features
 from drywallqa.sampling.augment import Generator, Mask, Photo, Truth, vary_light, warp_photo, whole_photo
 from drywallqa.sampling.feature_cache import CachedEncoder
@@ -111,7 +112,7 @@ class TrainingPairs(TorchDataset[TrainingPicture]):
         cracked = [s for s in dataset if s.labels.get(CRACK) and s.labels.get(TAPING_AREA, "") is None]
         boards = [s for s in dataset if s.labels.get(TAPING_AREA) and s.labels.get(CRACK, "") is None]
         self.composite = (PhotoPool(cracked), PhotoPool(boards)) if cracked and boards else None
-        self.some_ignored = any(sample.ignored for sample in dataset)
+        self.some_ignored = bool(config.traced) or any(sample.ignored for sample in dataset)
         self.letterbox, self.encoder = letterbox or Letterbox(config.window), encoder
 
     def __len__(self) -> int:
@@ -156,7 +157,7 @@ class TrainingPairs(TorchDataset[TrainingPicture]):
             photo, mask = paste_crack(
                 self.dataset.read_photo(board),
                 self.dataset.read_photo(crack),
-                self.dataset.read_mask(crack, CRACK),
+                self._label(crack, CRACK)[0],
                 generator,
             )
             return photo, {**self._masks(board), CRACK: mask}
@@ -187,9 +188,21 @@ class TrainingPairs(TorchDataset[TrainingPicture]):
         return self.pools[generator.choice(len(self.pools), p=self.weights)].draw(generator)
 
     def _masks(self, sample: Sample) -> dict[str, Mask]:
-        masks = {c: self.dataset.read_mask(sample, c) for c in self.phrases if c in sample.labels}
-        layers = {_ignored_layer(c): self.dataset.read_ignored(sample, c) for c in masks}
-        return masks | {name: layer for name, layer in layers.items() if layer is not None}
+        masks = {}
+        for concept in self.phrases:
+            if concept in sample.labels:
+                masks[concept], ignored = self._label(sample, concept)
+                if ignored is not None:
+                    masks[_ignored_layer(concept)] = ignored
+        return masks
+
+    def _label(self, sample: Sample, concept: str) -> tuple[Mask, Mask | None]:
+        """Read the mask of a concept and its ignored pixels. Labels of traced concepts become crack masks."""
+        label, ignored = self.dataset.read_mask(sample, concept), self.dataset.read_ignored(sample, concept)
+        if concept not in self.config.traced or not label.any():
+            return label, ignored
+        found = find_lines(self.dataset.read_photo(sample), label)
+        return found.mask, found.unseen if ignored is None else found.unseen | ignored
 
     def _paired_masks(self, sample: Sample, generator: Generator) -> dict[str, Mask]:
         """Read the masks of the concepts that are paired with a photo."""

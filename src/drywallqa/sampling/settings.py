@@ -33,6 +33,8 @@ class DataConfig(StrictModel):
         phrases: Maximum number of phrasings to embed per concept.
         cached_views: Number of fixed views per photo. The features of these views are cached on disk, which
             requires a frozen encoder. 0 turns the cache off.
+        traced: Concepts whose labels are wide outlines. Training replaces them by the crack's own pixels, and
+            ignores the components in which the photo shows no line.
         phrase_jitter: Standard deviation of the noise that is added to each component of a prompt embedding.
     """
 
@@ -46,4 +48,5 @@ class DataConfig(StrictModel):
     workers: Annotated[int, Field(ge=0)] = 1
     phrases: Annotated[int, Field(ge=1)] = 4000
     cached_views: Annotated[int, Field(ge=0)] = 0
+    traced: tuple[str, ...] = ()
     phrase_jitter: Annotated[float, Field(ge=0)] = 0.03
