@@ -179,8 +179,8 @@ def test_the_default_exists() -> None:
 
 
 @pytest.mark.parametrize("name", ["aci-224r", "en-1992"])
-def test_concrete_presets_say_so_in_each_rule(name: str) -> None:
-    assert all("Reinforced concrete only" in rule.note for rule in read_rule_set(name).rules)
+def test_concrete_presets_say_so(name: str) -> None:
+    assert "Reinforced concrete only" in read_rule_set(name).note
 
 
 @pytest.mark.parametrize("name", ["ga-214", "q1-q4"])
@@ -255,3 +255,31 @@ def test_any_damaged_value_gives_a_rule_error_or_valid_limits(
         assert (rule.quantity in QUANTITIES) == bool(rule.grades)
         for lower, upper in zip(rule.grades, rule.grades[1:], strict=False):
             assert lower.up_to == upper.over > lower.over >= 0
+
+
+SEVERAL = {"count": 3, "over": "3 mm", "class": "two"}
+
+
+def test_several_findings_lower_the_start_of_their_class(tmp_path: Path) -> None:
+    (rule,) = read(tmp_path, rule_file({**GRADED, "several": SEVERAL})).rules
+    assert [(g.name, g.over, g.up_to) for g in rule.lowered.grades] == [
+        ("zero", 0, 0.1), ("one", 0.1, 3), ("two", 3, None),
+    ]  # fmt: skip
+    assert [g.over for g in rule.grades] == [0, 0.1, 10]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"over": "10 mm"}, "several.over is 10 mm, which is not inside the class before"),
+        ({"over": "0.1 mm"}, "not inside the class before"),
+        ({"over": "3 px"}, "is 3 px"),
+        ({"class": "zero"}, "not inside the class before"),
+        ({"class": "tow"}, "did you mean 'two'"),
+        ({"count": 0}, "whole number from 1"),
+        ({"cuont": 3}, "did you mean"),
+    ],
+)
+def test_several_findings_are_read_strictly(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    with pytest.raises(RuleError, match=words):
+        read(tmp_path, rule_file({**GRADED, "several": {**SEVERAL, **change}}))

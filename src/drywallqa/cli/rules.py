@@ -41,8 +41,9 @@ def rules(
 
 
 def _print_rule(rule: Rule) -> None:
+    from drywallqa.inspection.measure_text import limit_text
     from drywallqa.inspection.rules import QUANTITIES
-    from drywallqa.inspection.verdicts import format_size
+    from drywallqa.inspection.several_findings import several_text
 
     print(f"{rule.id}: {rule.title}")
     if rule.quantity is None:
@@ -50,11 +51,13 @@ def _print_rule(rule: Rule) -> None:
         return
     quantity = f"{QUANTITIES[rule.quantity]} of a {rule.concept}"
     if not rule.is_graded:
-        print(f"  {quantity}: at most {format_size(rule.acceptable, rule.unit)}")
+        print(f"  {quantity}: at most {limit_text(rule.acceptable, rule.unit)}")
     for grade in rule.grades if rule.is_graded else ():
-        start = f"over {format_size(grade.over, rule.unit)}" if grade.over else ""
-        end = "" if grade.up_to is None else f"up to {format_size(grade.up_to, rule.unit)}"
+        start = f"over {limit_text(grade.over, rule.unit)}" if grade.over else ""
+        end = "" if grade.up_to is None else f"up to {limit_text(grade.up_to, rule.unit)}"
         print(f"  {quantity} {' '.join(filter(None, (start, end)))}: {grade.name}, {grade.outcome}")
+    if rule.several:
+        print(f"  {several_text(rule)}")
     if rule.condition:
         print(f"  only if {rule.condition}")
     if rule.note:

@@ -60,8 +60,9 @@ class Verdict:
     Attributes:
         rule: Id of the rule.
         outcome: Pass, monitor, fail or not assessable.
-        reason: A sentence with the number and the limit that decided.
-        advice: What to do, such as "step to 0.8 m"; "" if nothing.
+        reason: The number, the limit and the outcome, such as "Largest width 4.6 mm (2.8–6.3), over 2 mm", in
+            the units of the report.
+        advice: What to do, such as "add a scale"; "" if nothing.
         severity: Name of the class of a graded rule, such as "Burland 2"; "" if the rule has no classes.
         decidable: False if no photo can decide the rule.
     """

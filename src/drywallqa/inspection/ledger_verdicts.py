@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from drywallqa.inspection.ledger import Ledger, Observation, Outcome, Review, Verdict
+from drywallqa.inspection.ledger import Finding, Ledger, Observation, Outcome, Review, Verdict
+from drywallqa.inspection.measure_text import System
 from drywallqa.inspection.rules import RuleSet
-from drywallqa.inspection.verdicts import judge_observation, judge_photo
+from drywallqa.inspection.several_findings import count_wide
+from drywallqa.inspection.verdicts import VerdictContext, judge_observation, judge_photo
 
 # Outcomes from best to worst. "monitor" is worse than "not assessable", as it needs a finding near the limit.
 OUTCOME_ORDER: tuple[Outcome, ...] = ("no rule", "pass", "not assessable", "monitor", "fail")
@@ -28,7 +30,9 @@ class VerdictSummary:
     photos: dict[Outcome, int]
 
 
-def judge_ledger(ledger: Ledger, rule_set: RuleSet, absent: Collection[tuple[str, str]] = ()) -> Ledger:
+def judge_ledger(
+    ledger: Ledger, rule_set: RuleSet, absent: Collection[tuple[str, str]] = (), units: System = "metric"
+) -> Ledger:
     """Return the ledger with new verdicts for the newest visit.
 
     Args:
@@ -36,20 +40,25 @@ def judge_ledger(ledger: Ledger, rule_set: RuleSet, absent: Collection[tuple[str
         rule_set: The rules.
         absent: Pairs of photo path and concept for which the search found nothing. A refused photo gets
             verdicts in any case.
+        units: Units of the texts of the verdicts.
     """
     visit = ledger.visits[-1]
     photos = {photo.path: photo for photo in visit.photos}
 
-    def judged(observation: Observation, number: int, concept: str) -> Observation:
-        if observation.visit != visit.number:
-            return observation
-        confirmed = _confirmed_conditions(ledger.reviews, number)
-        verdicts = judge_observation(observation, concept, photos[observation.photo], rule_set, confirmed)
-        return replace(observation, verdicts=verdicts)
+    wide = {
+        place.id: {rule.id: count_wide(ledger.findings, place.id, visit, rule) for rule in rule_set.rules}
+        for place in ledger.places
+    }
+
+    def judged(finding: Finding, seen: Observation) -> Observation:
+        if seen.visit != visit.number:
+            return seen
+        confirmed = _confirmed_conditions(ledger.reviews, finding.number)
+        context = VerdictContext(photos[seen.photo], confirmed, wide.get(finding.place, {}), units)
+        return replace(seen, verdicts=judge_observation(seen, finding.concept, rule_set, context))
 
     findings = tuple(
-        replace(f, observations=tuple(judged(o, f.number, f.concept) for o in f.observations))
-        for f in ledger.findings
+        replace(f, observations=tuple(judged(f, seen) for seen in f.observations)) for f in ledger.findings
     )
     measurable = sorted({rule.concept for rule in rule_set.rules if rule.quantity is not None})
     records = tuple(
@@ -59,7 +68,7 @@ def judge_ledger(ledger: Ledger, rule_set: RuleSet, absent: Collection[tuple[str
                 verdict
                 for concept in measurable
                 if photo.refused or (photo.path, concept) in absent
-                for verdict in judge_photo(photo, rule_set, concept)
+                for verdict in judge_photo(photo, rule_set, concept, units)
             ),
         )
         for photo in visit.photos

@@ -46,6 +46,14 @@ def length_text(value: float, unit: Unit, system: System) -> str:
     return f"{_number(value, _MOST_DECIMALS[unit] if value < 100 else 0)} {unit}"
 
 
+def limit_text(value: float, unit: Unit, system: System = "metric") -> str:
+    """Return a limit without trailing zeros, such as "2 mm", or as `length_text` in inches."""
+    if unit == "mm" and system == "imperial":
+        return length_text(value, unit, system)
+    number = f"{value:.2f}".rstrip("0").rstrip(".") if value >= 0.1 or value == 0 else f"{value:.2g}"
+    return f"{number} {unit}"
+
+
 def fraction_of_inch(inches: float) -> str:
     """Return a length to the nearest 1/64 inch, such as "1 3/64"; "<1/64" if it rounds to nothing."""
     whole, rest = divmod(round(inches * _SIXTY_FOURTH), _SIXTY_FOURTH)

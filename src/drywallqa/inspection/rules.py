@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from drywallqa.errors import RuleError
-from drywallqa.inspection.ledger import Outcome, Unit
+from drywallqa.inspection.ledger import Unit
 from drywallqa.inspection.rule_fields import RuleFields, nearest, read_rule_yaml
+from drywallqa.inspection.rule_grades import Grade, Several, read_grades, read_several
 
 PRESETS = Path(__file__).parent / "rule_sets"
 DEFAULT_RULES = "nhbc-9.1"
@@ -23,7 +24,6 @@ QUANTITIES: dict[Quantity, str] = {
     "width_max": "largest width",
 }
 _SURE = ("high", "medium", "low")
-_OUTCOMES: tuple[Outcome, ...] = ("pass", "monitor", "fail")
 
 
 @dataclass(frozen=True)
@@ -48,25 +48,6 @@ class RuleSource:
 
 
 @dataclass(frozen=True)
-class Grade:
-    """A class of a graded scale: `over` < value ≤ `up_to`.
-
-    Attributes:
-        name: Name with the scale, such as "Burland 2 (slight)".
-        over: Lower end in the unit of the rule; the first class starts at 0 and includes it.
-        up_to: Upper end; None if the class has no upper end.
-        outcome: "pass", "monitor" or "fail".
-        note: A sentence for the reason; "" if none.
-    """
-
-    name: str
-    over: float
-    up_to: float | None
-    outcome: Outcome
-    note: str = ""
-
-
-@dataclass(frozen=True)
 class Rule:
     """One rule: a limit, a graded scale, or a requirement that a photo cannot show.
 
@@ -81,7 +62,8 @@ class Rule:
         condition: A condition for passing that a photo does not show, as a clause; "" if none.
         not_assessable: Why a photo cannot show the requirement; "" if it can.
         advice: What to do if the rule is not assessable; "" if nothing.
-        note: A sentence for each reason; "" if none.
+        note: What a reader of a verdict must know beside the limit; "" if nothing.
+        several: How the number of findings at a place matters; None if it does not.
     """
 
     id: str
@@ -95,12 +77,23 @@ class Rule:
     not_assessable: str = ""
     advice: str = ""
     note: str = ""
+    several: Several | None = None
 
     @property
     def acceptable(self) -> float:
         """The largest value that passes: the limit, or the upper end of the classes that pass."""
         ends = [grade.up_to for grade in self.grades if grade.outcome == "pass"]
         return (ends[-1] or math.inf) if ends else 0.0
+
+    @property
+    def lowered(self) -> Rule:
+        """The rule for several findings: the class of `several` begins at its size."""
+        if self.several is None:
+            return self
+        grades, higher = list(self.grades), self.several.grade
+        grades[higher - 1] = replace(grades[higher - 1], up_to=self.several.over)
+        grades[higher] = replace(grades[higher], over=self.several.over)
+        return replace(self, grades=tuple(grades))
 
 
 @dataclass(frozen=True)
@@ -232,7 +225,8 @@ def _read_measurable(rule: Rule, fields: RuleFields) -> Rule:
         limit, unit = fields.length("limit")
         grades: tuple[Grade, ...] = (Grade("", 0.0, limit, "pass"), Grade("", limit, None, "fail"))
     else:
-        grades, unit = _read_grades(fields)
+        grades, unit = read_grades(fields)
+    several = read_several(fields.mapping("several"), grades, unit) if fields.has("several") else None
     return replace(
         rule,
         quantity=quantity,
@@ -240,47 +234,5 @@ def _read_measurable(rule: Rule, fields: RuleFields) -> Rule:
         grades=grades,
         is_graded=not fields.has("limit"),
         condition=fields.text("condition", ""),
+        several=several,
     )
-
-
-def _read_grades(fields: RuleFields) -> tuple[tuple[Grade, ...], Unit]:
-    """Read the classes of a graded scale, which must join without gaps and overlaps."""
-    items = fields.mappings("classes")
-    grades: list[Grade] = []
-    units: list[Unit] = []
-    for item in items:
-        first, last = not grades, item is items[-1]
-        over = (0.0, None) if first and not item.has("over") else item.length("over")
-        up_to = (None, None) if last and not item.has("up_to") else item.length("up_to")
-        units += [unit for unit in (over[1], up_to[1]) if unit is not None]
-        if len(set(units)) > 1:
-            raise item.error("", "mixes millimetres and pixels; use one unit for all classes")
-        start = 0.0 if first else grades[-1].up_to or 0.0
-        if over[0] != start:
-            raise item.error("over", _describe_break(over[0], start, units[-1], first))
-        if up_to[0] is not None and up_to[0] <= over[0]:
-            text = f"is {up_to[0]:g} {units[-1]}, which is not above the lower end of {over[0]:g} {units[-1]}"
-            raise item.error("up_to", text)
-        grades.append(
-            Grade(item.text("name"), over[0], up_to[0], _read_outcome(item, grades), item.text("note", ""))
-        )
-        item.end()
-    if not units:
-        raise fields.error("classes", "has no limit; write up_to or over, for example: up_to: 1 mm")
-    fields.check_unique("classes", "name", [grade.name for grade in grades])
-    return tuple(grades), units[0]
-
-
-def _describe_break(over: float, start: float, unit: str, first: bool) -> str:
-    if first:
-        return f"is {over:g} {unit}, but the first class starts at 0; leave the key out"
-    kind = "a gap" if over > start else "an overlap"
-    return f"is {over:g} {unit}, but the class before ends at {start:g} {unit}; this is {kind}"
-
-
-def _read_outcome(item: RuleFields, before: list[Grade]) -> Outcome:
-    text = item.choice("outcome", _OUTCOMES)
-    outcome = next(each for each in _OUTCOMES if each == text)
-    if before and _OUTCOMES.index(outcome) < _OUTCOMES.index(before[-1].outcome):
-        raise item.error("outcome", f"is '{text}', which is milder than the outcome of the class before")
-    return outcome

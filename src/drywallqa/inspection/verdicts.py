@@ -3,97 +3,107 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
-from dataclasses import replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 from drywallqa.inspection.ledger import Observation, Outcome, PhotoRecord, Verdict
+from drywallqa.inspection.measure_text import System, limit_text, measure_text
 from drywallqa.inspection.measures import Measure
 from drywallqa.inspection.rules import QUANTITIES, Rule, RuleSet
+from drywallqa.inspection.several_findings import WideFindings
 
 # Limits narrower than this are close to the blur of lens and sensor. An undecided width is then the photo's
 # fault: a closer photo can decide. Threshold and half-depth widths err by about 0.7-1 px below this width.
 LEAST_LIMIT_PX = 3.0
-_ADD_SCALE = "add a scale, for example with a printed marker (drywallqa marker) or --mm-per-pixel"
+_ADD_SCALE = "add a scale: a printed marker (drywallqa marker) or --mm-per-pixel"
+_FEET_PER_METRE = 1 / 0.3048
+
+
+@dataclass(frozen=True)
+class VerdictContext:
+    """What a verdict on an observation needs beside its measures.
+
+    Attributes:
+        photo: The photo of the observation.
+        conditions: Ids of the rules whose condition a person has confirmed for this finding.
+        wide: Number of wide findings at the place, by the id of the rule.
+        units: Units of the texts.
+    """
+
+    photo: PhotoRecord
+    conditions: Collection[str] = ()
+    wide: Mapping[str, WideFindings] = field(default_factory=dict)
+    units: System = "metric"
 
 
 def judge_observation(
-    observation: Observation,
-    concept: str,
-    photo: PhotoRecord,
-    rule_set: RuleSet,
-    conditions: Collection[str] = (),
+    observation: Observation, concept: str, rule_set: RuleSet, context: VerdictContext
 ) -> tuple[Verdict, ...]:
-    """Judge one observation by each rule about its concept.
+    """Judge one observation of a concept by each rule about the concept.
 
     A rule passes if the whole 95 % interval is within the limit, and fails if the whole interval is over it.
     An undecided rule is "not assessable" if the photo is too coarse for the limit, otherwise "monitor".
-
-    Args:
-        observation: The measures of a finding on the photo.
-        concept: Concept of the finding.
-        photo: The photo of the observation.
-        rule_set: The rules.
-        conditions: Ids of the rules whose condition a person has confirmed for this finding.
     """
     return tuple(
-        _judge_rule(observation, photo, rule, rule.id in conditions)
-        for rule in rule_set.rules
-        if rule.concept == concept
+        _judge_rule(observation, rule, context) for rule in rule_set.rules if rule.concept == concept
     )
 
 
-def judge_photo(photo: PhotoRecord, rule_set: RuleSet, concept: str = "crack") -> tuple[Verdict, ...]:
+def judge_photo(
+    photo: PhotoRecord, rule_set: RuleSet, concept: str = "crack", units: System = "metric"
+) -> tuple[Verdict, ...]:
     """Judge a photo in which a concept was not found, by each measurable rule about the concept.
 
     A rule passes if a finding at its limit would have been seen. The reason states the narrowest crack that
     would have been seen.
     """
+    context = VerdictContext(photo, units=units)
     return tuple(
-        _judge_absence(photo, rule)
+        _judge_absence(rule, context)
         for rule in rule_set.rules
         if rule.concept == concept and rule.quantity is not None
     )
 
 
-def _judge_rule(observation: Observation, photo: PhotoRecord, rule: Rule, confirmed: bool) -> Verdict:
+def _judge_rule(observation: Observation, rule: Rule, context: VerdictContext) -> Verdict:
     if rule.quantity is None:
-        return Verdict(rule.id, "not assessable", rule.not_assessable, rule.advice, decidable=False)
+        reason = f"{rule.title}: not assessable from a photo"
+        return Verdict(rule.id, "not assessable", reason, rule.advice, decidable=False)
     sizes = observation.mm if rule.unit == "mm" else observation.px
     if observation.px is None or not observation.line_visible:
-        reason = "The photo shows no line inside the outline, so nothing was measured."
+        reason = "The photo shows no line inside the outline"
         return Verdict(rule.id, "not assessable", reason, "take a closer and sharper photo")
-    unit = "px" if sizes is None else rule.unit
     measure: Measure = getattr(sizes or observation.px, rule.quantity)
-    found = f"The {QUANTITIES[rule.quantity]} is {describe_measure(measure, unit)}"
+    name = QUANTITIES[rule.quantity]
+    size = measure_text(measure, "px" if sizes is None else rule.unit, context.units)
+    found = f"{name[0].upper()}{name[1:]} {size}"
     if sizes is None:
-        return _without_scale(rule, found)
-    if photo.quality:
-        return _poor_quality(rule, photo, f"{found}, but the photo has a fault: ")
-    verdict = _judge_measure(measure, photo, rule, found)
-    if verdict.outcome == "pass" and rule.condition and not confirmed:
-        reason = (
-            f"{verdict.reason} This is acceptable only if {rule.condition}, which the photo does not show."
-        )
-        advice = f"check whether {rule.condition}, and confirm it in a review"
-        verdict = replace(verdict, outcome="monitor", reason=reason, advice=advice)
-    notes = " ".join(filter(None, (verdict.reason, rule.note)))
-    return replace(verdict, reason=notes)
+        return Verdict(rule.id, "not assessable", f"{found}, but the photo has no scale", _ADD_SCALE)
+    if context.photo.quality:
+        return _poor_quality(rule, context.photo, found)
+    verdict = _judge_measure(measure, rule, context, found)
+    if verdict.outcome == "pass" and rule.condition and rule.id not in context.conditions:
+        advice = "check the condition of the rule, and confirm it in a review"
+        return replace(verdict, outcome="monitor", advice=advice)
+    return verdict
 
 
-def _judge_measure(measure: Measure, photo: PhotoRecord, rule: Rule, found: str) -> Verdict:
-    low, high = (_grade_of(rule, value) for value in (measure.low, measure.high))
-    grades = rule.grades[low : high + 1]
+def _judge_measure(measure: Measure, rule: Rule, context: VerdictContext, found: str) -> Verdict:
+    wide, count = context.wide.get(rule.id, WideFindings()), rule.several.count if rule.several else math.inf
+    least, most = (rule.lowered if number >= count else rule for number in (wide.least, wide.most))
+    low, high = _grade_of(least, measure.low), _grade_of(most, measure.high)
+    grades = most.grades[low : high + 1]
     decided = grades[0].outcome == grades[-1].outcome
     if rule.is_graded:
-        names = [grade.name for grade in (grades[0], grades[-1])]
-        severity = names[0] if low == high else f"{names[0]} to {names[1]}"
-        end = rule.grades[-1].up_to
-        if end is not None and measure.high > end:
-            severity = f"{severity}, or beyond the scale, which ends at {format_size(end, rule.unit)}"
-        reason = " ".join([f"{found}: {severity}.", *(g.note for g in grades if g.note)])
+        severity = _name_classes(rule, low, high, measure, context.units)
+        reason = f"{found}: {severity}"
+        alone = _grade_of(rule, measure.low), _grade_of(rule, measure.high)
+        if rule.several and alone != (low, high):
+            size = limit_text(rule.several.over, rule.unit, context.units)
+            reason = f"{reason}; {wide.text} {rule.concept}s over {size} at this place"
     else:
-        severity, limit = "", format_size(rule.acceptable, rule.unit)
-        reason = f"{found}, {_compare(grades[0].outcome, decided)} the limit of {limit}."
+        severity, limit = "", limit_text(rule.acceptable, rule.unit, context.units)
+        reason = f"{found}, {_compare(grades[0].outcome, decided)} {limit}"
     if decided:
         return Verdict(rule.id, grades[0].outcome, reason, severity=severity)
     limit_between = next(
@@ -101,15 +111,24 @@ def _judge_measure(measure: Measure, photo: PhotoRecord, rule: Rule, found: str)
         for grade, before in zip(grades[1:], grades, strict=False)
         if grade.outcome != before.outcome
     )
-    if advice := _advice_if_too_coarse(limit_between, photo, rule):
+    if advice := _advice_if_too_coarse(limit_between, rule, context):
         return Verdict(rule.id, "not assessable", reason, advice, severity)
     return Verdict(rule.id, "monitor", reason, "measure on site, or monitor", severity)
 
 
+def _name_classes(rule: Rule, low: int, high: int, measure: Measure, units: System) -> str:
+    names = [rule.grades[index].name for index in (low, high)]
+    severity = names[0] if low == high else f"{names[0]} to {names[1]}"
+    end = rule.grades[-1].up_to
+    if end is not None and measure.high > end:
+        return f"{severity}, or beyond the scale, which ends at {limit_text(end, rule.unit, units)}"
+    return severity
+
+
 def _compare(outcome: Outcome, decided: bool) -> str:
     if not decided:
-        return "and this interval contains"
-    return "which is within" if outcome == "pass" else "which is over"
+        return "possibly over"
+    return "within" if outcome == "pass" else "over"
 
 
 def _grade_of(rule: Rule, value: float) -> int:
@@ -118,45 +137,40 @@ def _grade_of(rule: Rule, value: float) -> int:
     return next((i for i, end in enumerate(ends) if value <= end), len(ends) - 1)
 
 
-def _judge_absence(photo: PhotoRecord, rule: Rule) -> Verdict:
-    what = f"No {rule.concept} was found"
+def _judge_absence(rule: Rule, context: VerdictContext) -> Verdict:
+    photo, units = context.photo, context.units
+    what = f"No {rule.concept} found"
     if photo.refused:
-        reason = f"The photo was not inspected: {photo.refused}."
+        reason = f"The photo was not inspected: {photo.refused}"
         return Verdict(rule.id, "not assessable", reason, "take the photo again")
     if photo.quality:
-        return _poor_quality(rule, photo, f"{what}, but the photo has a fault: ")
+        return _poor_quality(rule, photo, what)
+    in_pixels = rule.unit == "px" or photo.scale is None
+    narrowest = photo.detection_limit_px if in_pixels else photo.detection_limit_mm
+    if narrowest is None:
+        reason = f"{what}, but the narrowest {rule.concept} that would have been found is unknown"
+        return Verdict(rule.id, "not assessable", reason)
+    size = limit_text(narrowest, "px" if in_pixels else rule.unit, units)
+    reason = f"{what}; one of {size} or wider would have been found in 90 % of cases"
     if rule.unit == "mm" and photo.scale is None:
-        return _without_scale(rule, _describe_limit(what, rule.concept, photo.detection_limit_px, "px"))
-    narrowest = photo.detection_limit_px if rule.unit == "px" else photo.detection_limit_mm
-    reason = _describe_limit(what, rule.concept, narrowest, rule.unit)
-    if narrowest is None:
-        return Verdict(rule.id, "not assessable", f"{reason}.")
-    limit = format_size(rule.acceptable, rule.unit)
+        return Verdict(rule.id, "not assessable", f"{reason}, but the photo has no scale", _ADD_SCALE)
+    limit = limit_text(rule.acceptable, rule.unit, units)
     if rule.quantity == "length" or narrowest <= rule.acceptable:
-        return Verdict(rule.id, "pass", f"{reason}; the limit is {limit}.")
-    reason = f"{reason}, which does not suffice for the limit of {limit}."
-    return Verdict(rule.id, "not assessable", reason, _advice_if_too_coarse(rule.acceptable, photo, rule))
-
-
-def _describe_limit(what: str, concept: str, narrowest: float | None, unit: str) -> str:
-    if narrowest is None:
-        return f"{what}. The narrowest {concept} that would have been seen is unknown"
-    size = format_size(narrowest, unit)
-    return f"{what}. A {concept} would have been found in 90 % of cases from a width of {size}"
-
-
-def _without_scale(rule: Rule, found: str) -> Verdict:
-    reason = f"{found}. The photo has no scale, so this cannot be compared with a limit in millimetres."
-    return Verdict(rule.id, "not assessable", reason, _ADD_SCALE)
+        return Verdict(rule.id, "pass", f"{reason}, and the limit is {limit}")
+    reason = f"{reason}, which does not suffice for the limit of {limit}"
+    advice = _advice_if_too_coarse(rule.acceptable, rule, context)
+    return Verdict(rule.id, "not assessable", reason, advice)
 
 
 def _poor_quality(rule: Rule, photo: PhotoRecord, found: str) -> Verdict:
     fault, _, remedy = photo.quality[0].rpartition("; ")
-    return Verdict(rule.id, "not assessable", f"{found}{fault or remedy}.", remedy if fault else "")
+    reason = f"{found}, but the photo has a fault: {(fault or remedy).split(':')[0]}"
+    return Verdict(rule.id, "not assessable", reason, remedy if fault else "")
 
 
-def _advice_if_too_coarse(limit: float, photo: PhotoRecord, rule: Rule) -> str:
+def _advice_if_too_coarse(limit: float, rule: Rule, context: VerdictContext) -> str:
     """Advise how close to step if the photo shows a limit too small; "" if the photo is fine enough."""
+    photo = context.photo
     if rule.quantity == "length" or limit == 0:
         return ""
     needed_px = max(photo.detection_limit_px or 0.0, LEAST_LIMIT_PX)
@@ -166,30 +180,14 @@ def _advice_if_too_coarse(limit: float, photo: PhotoRecord, rule: Rule) -> str:
     needed_scale = limit / (needed_px * (1 + 1.96 * photo.scale.relative_sigma))
     if photo.scale.mm_per_pixel <= needed_scale:
         return ""
-    side = max(photo.width, photo.height)
-    target, now = (side * scale / 1000 for scale in (needed_scale, photo.scale.mm_per_pixel))
-    share = _round_down(needed_scale / photo.scale.mm_per_pixel)
-    return (
-        f"step closer, so that the longer side of the photo shows at most {_round_down(target):g} m of the "
-        f"wall instead of {now:.2g} m ({share:g} times the present distance)"
-    )
+    unit, factor = ("ft", _FEET_PER_METRE) if context.units == "imperial" else ("m", 1.0)
+    side = max(photo.width, photo.height) * factor / 1000
+    target, now = (side * scale for scale in (needed_scale, photo.scale.mm_per_pixel))
+    target = _round_down(target)
+    return f"step closer: at most {target:g} {unit} of wall along the longer side, now {now:.2g} {unit}"
 
 
 def _round_down(value: float) -> float:
     """Round down to two significant digits."""
     step = 10.0 ** (math.floor(math.log10(value)) - 1)
     return float(f"{math.floor(value / step + 1e-9) * step:.3g}")
-
-
-def describe_measure(measure: Measure, unit: str) -> str:
-    """Describe a measure with its interval, such as "1.2 mm (1 to 1.4 mm)" or "at most 0.8 mm"."""
-    if measure.value is None:
-        return f"at most {format_size(measure.high, unit)}"
-    low = format_size(measure.low, unit).removesuffix(f" {unit}")
-    return f"{format_size(measure.value, unit)} ({low} to {format_size(measure.high, unit)})"
-
-
-def format_size(value: float, unit: str) -> str:
-    """Format a size with two decimals at most, and with two significant digits below 0.1."""
-    number = f"{value:.2f}".rstrip("0").rstrip(".") if value >= 0.1 or value == 0 else f"{value:.2g}"
-    return f"{number} {unit}"

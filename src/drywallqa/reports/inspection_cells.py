@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal
 
 from drywallqa.inspection.ledger import Observation, PhotoRecord, Verdict
@@ -49,20 +48,16 @@ def detection_text(record: PhotoRecord, units: System) -> str:
     return f"{length_text(record.detection_limit_mm, 'mm', units)} ({pixels})"
 
 
-def remark_text(one: Seen, notes: Mapping[str, str], earlier: Observation | None, units: System) -> str:
+def remark_text(one: Seen, earlier: Observation | None, units: System) -> str:
     """Return why a finding has its verdict, what to do, how it changed, and further remarks.
 
-    Args:
-        one: The finding.
-        notes: The note of each rule by id. The report states notes once, so they are left out here.
-        earlier: The finding at an earlier visit.
-        units: Units of the report.
+    The summary states once what a person can do about rules that no photo can decide.
     """
     observation = one.observation
     parts = []
     for verdict in deciding_verdicts(observation.verdicts):
-        parts.append(verdict.reason.removesuffix(notes.get(verdict.rule, "")).strip())
-        parts.append(as_sentence(verdict.advice) if verdict.advice else "")
+        parts.append(as_sentence(verdict.reason))
+        parts.append(as_sentence(verdict.advice) if verdict.advice and verdict.decidable else "")
     if not observation.line_visible and not observation.verdicts:
         parts.append("The photo shows no line inside the outline.")
     if observation.straightness is not None:

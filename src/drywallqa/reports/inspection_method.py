@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from drywallqa.inspection.ledger import Finding, Review
+from drywallqa.inspection.measure_text import System, limit_text
 from drywallqa.inspection.rules import Rule
-from drywallqa.inspection.verdicts import format_size
+from drywallqa.inspection.several_findings import several_text
 from drywallqa.reports.document import (
     Block,
     BulletList,
@@ -105,9 +106,12 @@ def _rules(material: InspectionMaterial) -> Iterator[Block]:
         words=2,
     )
     rows = [
-        (escape(rule.title), escape(rule.concept or "wall"), _limit(rule), _remarks(rule))
+        (
+            escape(rule.title), escape(rule.concept or "wall"), _limit(rule, material.options.units),
+            rule_remarks(rule),
+        )
         for rule in rules.rules
-    ]
+    ]  # fmt: skip
     yield Table(("Rule", "Applies to", "Limit", "Remarks"), rows, words=4)
     if rules.note:
         yield Paragraph(as_sentence(rules.note))
@@ -115,19 +119,19 @@ def _rules(material: InspectionMaterial) -> Iterator[Block]:
     yield BulletList([as_sentence(case) for case in rules.does_not_apply_to])
 
 
-def _limit(rule: Rule) -> str:
+def _limit(rule: Rule, units: System) -> str:
     if rule.quantity is None:
         return "not assessable from a photo"
     if not rule.is_graded:
-        return f"≤ {format_size(rule.acceptable, rule.unit)}"
-    ends = [f"≤ {format_size(g.up_to, rule.unit)}" if g.up_to else "above" for g in rule.grades]
-    return "; ".join(
-        f"{end}: {escape(g.name)} ({g.outcome})" for end, g in zip(ends, rule.grades, strict=True)
-    )
+        return f"≤ {limit_text(rule.acceptable, rule.unit, units)}"
+    ends = [f"≤ {limit_text(g.up_to, rule.unit, units)}" if g.up_to else "above" for g in rule.grades]
+    classes = [f"{end}: {escape(g.name)} ({g.outcome})" for end, g in zip(ends, rule.grades, strict=True)]
+    return "; ".join(filter(None, [*classes, escape(several_text(rule, units))]))
 
 
-def _remarks(rule: Rule) -> str:
-    condition = f"Only if {rule.condition}." if rule.condition else ""
+def rule_remarks(rule: Rule) -> str:
+    """Return what is the same for all verdicts of a rule: its condition, its note, and what to do instead."""
+    condition = rule.condition and f"Passes only if {rule.condition}; a person confirms this in a review."
     parts = (condition, rule.note, rule.not_assessable, as_sentence(rule.advice) if rule.advice else "")
     return escape(" ".join(part for part in parts if part))
 

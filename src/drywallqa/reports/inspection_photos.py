@@ -83,8 +83,6 @@ class _PhotoPages:
 
     def __init__(self, material: InspectionMaterial) -> None:
         self.material, self.units = material, material.options.units
-        rules = material.rule_set.rules if material.rule_set else ()
-        self.notes = {rule.id: rule.note for rule in rules}
         names = [overview_name(photo.record.path) for photo in material.photos]
         for photo in material.photos:
             names += [close_up_name(photo.record.path, one.number) for one in photo.seen[:CLOSE_UPS]]
@@ -125,7 +123,7 @@ class _PhotoPages:
     def _nothing_found(self, photo: InspectedPhoto) -> Banner:
         record = photo.record
         verdicts = deciding_verdicts(record.verdicts)
-        parts = [part for v in verdicts for part in (v.reason, as_sentence(v.advice) if v.advice else "")]
+        parts = [as_sentence(text) for v in verdicts for text in (v.reason, v.advice) if text]
         if not parts and record.detection_limit_px is not None:
             limit = detection_text(record, self.units)
             parts = [f"Cracks of {limit} or wider would have been seen ({LIMIT_TERMS})."]
@@ -137,7 +135,7 @@ class _PhotoPages:
             (
                 f"{one.number}", Badge(one.outcome), kind_text(one),
                 *(size_text(one, name, self.units) for name in ("length", "width_mean", "width_max")),
-                remark_text(one, self.notes, self._earlier(one), self.units),
+                remark_text(one, self._earlier(one), self.units),
             )
             for one in photo.seen
         ]  # fmt: skip

@@ -11,6 +11,7 @@ from drywallqa.reports.document import (
     Badge,
     Banner,
     Block,
+    BulletList,
     Callout,
     Cell,
     Chapter,
@@ -19,11 +20,13 @@ from drywallqa.reports.document import (
     Table,
     Tiles,
     as_sentence,
+    bold,
     code,
     escape,
 )
 from drywallqa.reports.inspection_cells import detection_text, kind_text, size_text
 from drywallqa.reports.inspection_material import InspectionMaterial
+from drywallqa.reports.inspection_method import rule_remarks
 from drywallqa.visualization.inspection_pictures import WORST_FIRST
 
 _WORST = 10  # findings in the summary
@@ -59,6 +62,7 @@ def _summary(material: InspectionMaterial) -> Iterator[Block]:
         yield Callout(f"{noun} a defect, so cracks may be missing there. The pages of the photos name it.")
     if material.worst:
         yield _worst(material)
+        yield from _rule_remarks(material)
     yield _walls(material)
 
 
@@ -134,6 +138,21 @@ def _worst(material: InspectionMaterial) -> Table:
     total = len(material.worst)
     caption = "Findings, the worst first" if total <= _WORST else f"The {_WORST} worst of {total} findings"
     return Table(("No.", "Verdict", "Finding", "Wall", "Length", "Largest width"), rows, caption, words=4)
+
+
+def _rule_remarks(material: InspectionMaterial) -> Iterator[Block]:
+    """State once what is the same for all findings."""
+    rules = material.rule_set
+    if rules is None:
+        return
+    used = {verdict.rule for one, _, _ in material.worst for verdict in one.observation.verdicts}
+    remarks = [(rule, rule_remarks(rule)) for rule in rules.rules if rule.id in used]
+    texts = [f"{bold(rule.title)}: {remark}" for rule, remark in remarks if remark]
+    if rules.note:
+        texts.insert(0, as_sentence(rules.note))
+    if texts:
+        yield Paragraph("For all verdicts:")
+        yield BulletList(texts)
 
 
 def _walls(material: InspectionMaterial) -> Table:

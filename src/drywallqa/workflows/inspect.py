@@ -149,7 +149,7 @@ def inspect(
     ledger = replace(ledger, name=options.title or ledger.name or plan.base.name)
     problems: list[str] = []
     ledger = _reviewed(ledger, folder, rule_set, options, measuring, problems.append)
-    ledger = judge_ledger(ledger, rule_set, absent_of(ledger))
+    ledger = judge_ledger(ledger, rule_set, absent_of(ledger), options.report.units)
     report = write_inspection(ledger, rule_set, folder, options.report, options.pdf, on_picture)
     return InspectSummary(
         ledger, folder, len(photos), failed, summarise_verdicts(ledger).outcome, tuple(report),
