@@ -12,6 +12,7 @@ import drywallqa
 from drywallqa import InspectOptions, ScaleOptions
 from drywallqa.bundle.bundle import ConceptSettings
 from drywallqa.errors import ConfigError, DataError, RuleError, UnknownPromptError
+from drywallqa.imaging.mask_files import read_mask
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.inspection.ledger_file import read_ledger
 from fakes import FakeBundle, wall
@@ -85,6 +86,16 @@ def test_inspect__sizes_and_joints(tmp_path: Path, segmenter: Segmenter) -> None
     assert joint.orientation in (0, 180)
     assert crack.verdicts
     assert summary.outcome == "fail"
+
+
+def test_inspect__masks_of_the_findings_lie_inside_the_outlines(tmp_path: Path, segmenter: Segmenter) -> None:
+    inspect(save(tmp_path / "a.png", seam=True), tmp_path / "out", segmenter)
+    folder = tmp_path / "out" / "visit-1"
+    crack, outline = (read_mask(part / "a__crack.png") for part in (folder / "finding-masks", folder))
+    assert 0 < crack.sum() < outline.sum()
+    assert (crack & outline).sum() > 0.9 * crack.sum()
+    joint = [(part / "a__taping_area.png").read_bytes() for part in (folder / "finding-masks", folder)]
+    assert joint[0] == joint[1]
 
 
 def test_inspect__a_rerun_computes_nothing_and_writes_the_same_bytes(

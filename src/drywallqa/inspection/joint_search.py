@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,31 +42,38 @@ def find_joints(
     if not straight:
         members = np.unique(parts.labels[outline]).astype(np.int64) - 1
         return [parts.sighting_of(concept, members[n : n + 1]) for n in range(len(members))]
-    bands = [line.band(outline.shape, _BAND * parts.unit) for line in straight]
-    lines = find_lines(photo, np.logical_or.reduce(bands)).lines
+    reach = _BAND * parts.unit
+    near = np.zeros_like(outline)
+    for line in straight:
+        near |= line.band(outline.shape, reach)
+    lines = find_lines(photo, near).lines
     rows, columns = np.nonzero(outline)
     places = np.stack([columns, rows], 1)
-    distances = np.stack([_distances(line, places) for line in straight])
+    nearest = _nearest(straight, places)
     found = []
     for number, line in enumerate(straight):
-        mine = places[distances.argmin(0) == number]
+        mine = places[nearest == number]
         if len(mine):
-            own = [one for one in lines if _share_inside(one, bands[number]) >= _INSIDE]
+            own = [one for one in lines if (_distances(line, one.points) <= reach).mean() >= _INSIDE]
             found.append(_joint_of(line, mine, own, probability, concept))
     return found
 
 
-def _distances(line: StraightLine, places: NDArray[np.int64]) -> Floats:
+def _nearest(lines: Sequence[StraightLine], places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the index of the line that is nearest to each place [N,2]."""
+    nearest, least = np.zeros(len(places), np.int64), np.full(len(places), np.inf)
+    for number, line in enumerate(lines):
+        distance = _distances(line, places)
+        closer = distance < least
+        nearest[closer], least[closer] = number, distance[closer]
+    return nearest
+
+
+def _distances(line: StraightLine, places: NDArray[Any]) -> Floats:
     """Return the distance in px of each place [N,2] from a line segment."""
     start, direction = np.array(line.start), np.array(line.direction())
     along = ((places - start) @ direction).clip(0, line.length)
     return np.asarray(np.hypot(*(places - start - along[:, None] * direction).T))
-
-
-def _share_inside(line: CrackLine, band: Mask) -> float:
-    """Return the share of a line's points that lie inside a band [H,W]."""
-    columns, rows = np.rint(line.points).astype(np.intp).T
-    return float(band[rows.clip(0, band.shape[0] - 1), columns.clip(0, band.shape[1] - 1)].mean())
 
 
 def _joint_of(

@@ -42,7 +42,7 @@ class InspectOptions:
     Attributes:
         prompts: What to search for. If empty, the bundle's first concept that is not straight (cracks) and
             its first straight concept (joints).
-        segment: Options of the segmentation.
+        segment: Options of the segmentation. Findings are searched inside outlines, whatever mask it names.
         scale: Sources of the scale.
         rules: Name of a rule set or path of its file.
         visit: "last" inspects again or continues; "new" adds a visit to an earlier inspection.
@@ -194,7 +194,7 @@ def _plan(
         ConfigError: An option does not fit the photos.
     """
     outlines = replace(options.segment, mask=OUTLINE, band=None)
-    run = RunOptions(outlines, options.overwrite, True, (measuring.output,), index=False)
+    run = RunOptions(outlines, options.overwrite, True, measuring.outputs, index=False)
     prompts = options.prompts or default_prompts(bundle)
     for prompt in prompts:
         concept_of(bundle, prompt, options.segment.allow_unknown)

@@ -6,7 +6,7 @@ import threading
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from drywallqa.errors import DataError, DrywallQAError, MissingExtraError
 from drywallqa.files import file_digest
 from drywallqa.formats.outlines import draw_ring
 from drywallqa.imaging.camera_tags import read_camera_tags
+from drywallqa.imaging.line_search import paint_lines
+from drywallqa.imaging.mask_files import encode_mask
 from drywallqa.imaging.photos import read_photo
 from drywallqa.imaging.straight_lines import StraightLine
 from drywallqa.inference.outputs import Output
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from drywallqa.inference.wrapped_model import RunnableBundle
 
 
-SIGHTINGS = "sightings"
+SIGHTINGS, FINDING_MASKS = "sightings", "finding-masks"
 HERE = "."  # id of the place of photos that lie directly in the inspected folder
 
 
@@ -41,6 +43,7 @@ class Measuring:
     """Measures the findings of predictions while the photos are segmented.
 
     Attributes:
+        outputs: The kinds of files that measuring writes for each photo and prompt.
         seconds: Processor time that measuring took so far.
     """
 
@@ -48,26 +51,40 @@ class Measuring:
         self._straight = {name for name, settings in bundle.concepts.items() if settings.straight}
         self._lock = threading.Lock()
         self.seconds = 0.0
-        self.output = Output(SIGHTINGS, ".sightings.json.gz", self._encode, SIGHTINGS)
+        self._thread = threading.local()
+        self.outputs = (
+            Output(SIGHTINGS, ".sightings.json.gz", self._encode, SIGHTINGS),
+            Output("finding_mask", ".png", self._encode_mask, FINDING_MASKS),
+        )
 
     def is_joint(self, concept: str | None) -> bool:
         """Return whether a concept is a joint: a straight line, or the band along it."""
         return concept in self._straight
 
     def _encode(self, photo: NDArray[np.uint8], prediction: Prediction) -> bytes:
-        """Measure the findings of one prediction on a photo [H,W,3]."""
-        start, concept = time.thread_time(), concept_name(prediction.concept, prediction.prompt)
+        return encode_sightings(self._sightings(photo, prediction))
+
+    def _encode_mask(self, photo: NDArray[np.uint8], prediction: Prediction) -> bytes:
+        """Encode the mask [H,W] of all findings: the cracks' own pixels, and the marked areas of joints."""
+        if self.is_joint(prediction.concept):
+            return encode_mask(prediction.mask)
+        lines = [line for one in self._sightings(photo, prediction).found for line in one.lines]
+        return encode_mask(paint_lines(lines, prediction.mask.shape))
+
+    def _sightings(self, photo: NDArray[np.uint8], prediction: Prediction) -> Sightings:
+        """Measure the findings of a prediction on a photo [H,W,3], once for all outputs."""
+        last = getattr(self._thread, "last", None)
+        if last is not None and last[0] is prediction:
+            return cast(Sightings, last[1])
+        start = time.thread_time()
         found = search_findings(
-            photo,
-            prediction.mask,
-            prediction.probability,
-            concept,
-            joints=self.is_joint(prediction.concept),
-        )
-        content = encode_sightings(found)
+            photo, prediction.mask, prediction.probability,
+            concept_name(prediction.concept, prediction.prompt), joints=self.is_joint(prediction.concept),
+        )  # fmt: skip
+        self._thread.last = (prediction, found)
         with self._lock:
             self.seconds += time.thread_time() - start
-        return content
+        return found
 
 
 class DrawnOutlines:
