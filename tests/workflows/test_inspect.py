@@ -93,7 +93,7 @@ def test_inspect__masks_of_the_findings_lie_inside_the_outlines(tmp_path: Path, 
     folder = tmp_path / "out" / "visit-1"
     crack, outline = (read_mask(part / "a__crack.png") for part in (folder / "finding-masks", folder))
     assert 0 < crack.sum() < outline.sum()
-    assert (crack & outline).sum() > 0.9 * crack.sum()
+    assert (crack & outline).sum() > 0.75 * crack.sum()
     joint = [(part / "a__taping_area.png").read_bytes() for part in (folder / "finding-masks", folder)]
     assert joint[0] == joint[1]
 
