@@ -71,8 +71,9 @@ def write_comparison_report(material: ComparisonMaterial) -> Path:
 def comparison_chapters(material: ComparisonMaterial) -> Iterator[Chapter]:
     """Yield the chapters: what changed, the photos side by side, and how visits are compared."""
     yield Chapter("What changed", list(_summary(material)))
-    if material.pictures:
-        yield Chapter("Photos side by side", [_pictures(material)], new_page=True)
+    pictures = [_picture(one, material.folder) for one in material.pictures]
+    if pictures:
+        yield Chapter("Photos side by side", pictures, new_page=True)
     yield Chapter("How visits are compared", [BulletList(_METHOD)])
 
 
@@ -90,13 +91,13 @@ def _summary(material: ComparisonMaterial) -> Iterator[Block]:
     ordered = sorted(material.changes, key=lambda one: (_ORDER.index(one.change), one.number))
     rows = [
         (
-            str(one.number), escape(one.concept), one.change.capitalize(), _difference(one.width),
-            _difference(one.length), as_sentence(_reason(one)),
+            str(one.number), code(one.place), escape(one.concept), one.change.capitalize(),
+            _difference(one.width), _difference(one.length), _reason(one),
         )
         for one in ordered
     ]  # fmt: skip
-    head = ("Finding", "Concept", "Change", "Mean width", "Gained length", "Reason")
-    yield Table(head, rows, words=3, last_words=1)
+    head = ("Finding", "Place", "Concept", "Change", "Mean width", "Length", "Reason")
+    yield Table(head, rows, words=4, last_words=1)
 
 
 def _reason(one: FindingChange) -> str:
@@ -107,31 +108,23 @@ def _reason(one: FindingChange) -> str:
     if one.merged:
         numbers = ", ".join(map(str, one.merged))
         parts.append(f"it has grown together with {numbers}")
-    return "; ".join(part.rstrip(".") for part in parts) or "–"
+    return as_sentence("; ".join(part.rstrip(".") for part in parts)) if parts else "–"
 
 
 def _difference(difference: Difference | None) -> str:
     if difference is None:
         return "–"
     digits = 2 if abs(difference.before) < 100 else 0
-    value, low, high = (
-        f"{number:+.{digits}f}" for number in (difference.value, difference.low, difference.high)
-    )
-    return f"{value} {difference.unit} ({low} to {high})"
+    before, after = (f"{number:.{digits}f}" for number in (difference.before, difference.after))
+    change = (difference.value, difference.low, difference.high)
+    value, low, high = (f"{number:+.{digits}f}" for number in change)
+    return f"{before} → {after} {difference.unit} (change {value}, 95 %: {low} to {high})"
 
 
-def _pictures(material: ComparisonMaterial) -> Pictures:
-    return Pictures(
-        [
-            Picture(
-                (material.folder / one.path).read_bytes(),
-                Path(one.path).name,
-                f"{one.before} and {one.after} side by side",
-                f"{code(one.before)} and {code(one.after)}",
-            )
-            for one in material.pictures
-        ]
-    )
+def _picture(one: ComparisonPicture, folder: Path) -> Pictures:
+    caption = f"{code(one.before)} and {code(one.after)}"
+    alt = f"{one.before} and {one.after} side by side"
+    return Pictures([Picture((folder / one.path).read_bytes(), Path(one.path).name, alt, caption)])
 
 
 _METHOD = (

@@ -28,8 +28,8 @@ COLOURS: dict[Change, Colour] = {
 }  # fmt: skip
 PICTURES = "comparison"
 _SIDE = 900  # px of the longer side of each photo
-_GAP, _HEAD = 12, 34  # px between and above the photos
-_TEXT = 15  # px
+_GAP, _HEAD = 12, 42  # px between and above the photos
+_TEXT = 24  # px
 _RAIL = 4  # px between the edge of a crack and the line beside it
 
 EdgePair = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -103,8 +103,11 @@ def _warped(photo: NDArray[np.uint8], pair: PhotoPair, factor: float, size: tupl
         reduced = 1 / scale
         sides = (max(1, round(photo.shape[1] * reduced)), max(1, round(photo.shape[0] * reduced)))
         shrink = shrink.resize(sides, Image.Resampling.BOX)
-    to_photo = np.diag([1 / factor, 1 / factor, 1.0])
-    matrix = np.diag([reduced, reduced, 1.0]) @ pair.alignment.homography @ to_photo
+    corner = np.array(
+        [[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]]
+    )  # Pillow's origin is the corner of the first pixel
+    homography = corner @ pair.alignment.homography @ np.linalg.inv(corner)
+    matrix = np.diag([reduced, reduced, 1.0]) @ homography @ np.diag([1 / factor, 1 / factor, 1.0])
     data = (matrix / matrix[2, 2]).ravel()[:8].tolist()
     return shrink.transform(
         size, Image.Transform.PERSPECTIVE, data, Image.Resampling.BICUBIC, fillcolor=WHITE
@@ -139,7 +142,7 @@ def _draw_findings(
     for number, pairs in sorted(edges.items()):
         change = changes.get(number, "not comparable")
         for one, other in pairs:
-            _draw_rails(pen, (one + 0.5) * factor, (other + 0.5) * factor, COLOURS[change], 2)
+            _draw_rails(pen, (one + 0.5) * factor, (other + 0.5) * factor, COLOURS[change], 3)
             _draw_rails(ImageDraw.Draw(busy), (one + 0.5) * factor, (other + 0.5) * factor, 1, 5)
         middle = pairs[0][0][len(pairs[0][0]) // 2] * factor
         labels.append(Label(f"{number} {change}", "no rule", (float(middle[0]), float(middle[1]))))
