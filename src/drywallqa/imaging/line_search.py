@@ -122,6 +122,8 @@ def _to_free_ends(grey: NDArray[np.float32], lines: list[CrackLine]) -> list[Cra
 
 
 def _reach(grey: NDArray[np.float32], line: CrackLine, free: tuple[bool, bool]) -> CrackLine:
+    if not any(free):
+        return line
     points, width, seen = line.points, line.width, line.seen
     for is_free in free:
         points, width, seen = points[::-1], width[::-1], seen[::-1]  # the end in question is now the last
