@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from drawn_cracks import drawn
-from drywallqa.inspection.finding_search import search_findings
+from drywallqa.inspection.finding_search import measure_outline, search_findings
 
 
 def test_search_findings__two_cracks_one_of_them_broken() -> None:
@@ -45,3 +45,15 @@ def test_search_findings__one_pixel() -> None:
     outline[7, 9] = True
     (found,) = search_findings(photo, outline, None, "crack", joints=False).found
     assert (found.box, found.area, found.lines) == ((9, 7, 10, 8), 1, ())
+
+
+def test_measure_outline__a_part_of_a_crack_ends_where_its_outline_ends() -> None:
+    photo, outline = drawn([[(20, 60), (300, 60)]], width=4)
+    (whole,) = search_findings(photo, outline, None, "crack", joints=False).found
+    half = outline.copy()
+    half[:, 160:] = False
+    half[:58] = half[63:] = False  # as narrow as the crack
+    part = measure_outline(photo, half, "crack", joints=False)
+    left, _, right, _ = part.box
+    assert abs(left - whole.box[0]) <= 3
+    assert 155 <= right <= 164

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.imaging.line_search import CrackLine, find_lines, paint_lines
-from drywallqa.imaging.morphology import Mask
+from drywallqa.imaging.morphology import Mask, dilate
 from drywallqa.inspection.joint_search import find_joints
 from drywallqa.inspection.line_groups import group_lines
 from drywallqa.inspection.outline_parts import OutlineParts, find_fields
@@ -20,6 +20,7 @@ Numbers = NDArray[np.int64]
 Photo = NDArray[np.uint8]
 Probability = NDArray[np.float32]
 
+_MARGIN = 4.0  # px at 640 around an outline of one finding, which may follow the edges of its crack
 _MOST_AREA = 0.6  # a mask that covers a larger share of the photo does not outline single findings
 
 
@@ -88,11 +89,27 @@ def measure_outline(photo: Photo, outline: Mask, concept: str, *, joints: bool) 
     if joints:
         found = find_joints(photo, outline, None, parts, concept)
         return found[0] if len(found) == 1 else parts.sighting_of(concept, everything)
-    lines = find_lines(photo, outline).lines
+    found_lines = find_lines(photo, dilate(outline, round(_MARGIN * parts.unit))).lines
+    near = dilate(outline, 1)
+    lines = [part for line in found_lines if (part := _part_inside(line, near)) is not None]
     if not lines:
         return parts.sighting_of(concept, everything)
     (crack,) = group_lines(lines, np.zeros(len(lines), np.int64), parts.unit)
     return _crack_of(crack, parts, concept)
+
+
+def _part_inside(line: CrackLine, mask: Mask) -> CrackLine | None:
+    """Return the part of a line from its first to its last point in a mask [H,W]; None below two points."""
+    columns, rows = np.rint(line.points).astype(np.intp).T
+    inside = mask[rows.clip(0, mask.shape[0] - 1), columns.clip(0, mask.shape[1] - 1)]
+    places = np.flatnonzero(inside)
+    if len(places) < 2:
+        return None
+    part = slice(int(places[0]), int(places[-1]) + 1)
+    arrays = {
+        name: getattr(line, name)[part] for name in ("points", "left", "right", "sigma", "depth", "seen")
+    }
+    return replace(line, **arrays)
 
 
 def _component_of(line: CrackLine, parts: OutlineParts) -> int:

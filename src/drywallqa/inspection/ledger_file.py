@@ -21,7 +21,7 @@ def write_ledger(ledger: Ledger, path: Path) -> None:
     Raises:
         OutputError: The file cannot be written.
     """
-    write_whole(path, json_bytes({"schema": SCHEMA, **asdict(ledger)}))
+    write_whole(path, json_bytes({"schema": SCHEMA, **asdict(ledger)}, None))
 
 
 def read_ledger(path: Path) -> Ledger:
