@@ -6,6 +6,8 @@
 #   make benchmark-quality  the bundled model on the two public data sets in $DRYWALLQA_DATA
 #   make benchmark-phone    the same on photos of 2 to 16 megapixels (hours; COUNT=10 SPLIT=val for less)
 #   make benchmark-rank     do labels chosen by data rank teach more than random ones (an hour or more)
+#   make benchmark-widths   errors and coverage of crack sizes, on cracks of known geometry (hours; WIDTHS=100 for less)
+#   make calibrate-widths   calibrate the intervals of crack sizes and measure the detection limits (hours)
 #   make large-thresholds   choose the bundles' thresholds of large photos (half an hour)
 #   make report-table       the original report's table, filled (three hours; SCALE=0.1 for a tenth of the pictures)
 #   make report             the example report of the bundled model on rendered walls, docs/report
@@ -23,7 +25,7 @@ TESTS ?=
 export DRYWALLQA_DATA ?= ../shared/data
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: demo test lint prove bench benchmark-quality benchmark-phone benchmark-rank large-thresholds report-table pictures report inspection-example environment clean help
+.PHONY: demo test lint prove bench benchmark-quality benchmark-phone benchmark-rank benchmark-widths calibrate-widths large-thresholds report-table pictures report inspection-example environment clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -134,6 +136,20 @@ benchmark-phone: $(BENCHMARK_READY)
 # Seven short trainings; the same command goes on after an interruption.
 benchmark-rank: $(DEVELOPMENT)
 	time $(BIN)/python tools/bench_rank.py
+
+WIDTHS ?= 1500
+PART ?= dev
+
+# Both go on after an interruption; bench-output/widths holds what was measured.
+benchmark-widths: $(DEVELOPMENT)
+	time $(BIN)/python tools/measure_widths.py test --count $(WIDTHS)
+	time $(BIN)/python tools/measure_widths.py real --part $(PART) --data $(DRYWALLQA_DATA)/elsewhere
+
+calibrate-widths: $(DEVELOPMENT)
+	time $(BIN)/python tools/measure_widths.py calibrate --count $(WIDTHS)
+	for bundle in compact swift; do \
+		$(BIN)/python tools/measure_widths.py limits --count $(WIDTHS) --bundle $$bundle || exit 1; \
+	done
 
 SCALE ?= 1
 

@@ -1,0 +1,38 @@
+"""Probability of detection and the detection limit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from drywallqa.evaluation.detection_limits import Hit, fit_detection
+
+
+def _hits(count: int, middle: float, slope: float = 4.0) -> list[Hit]:
+    generator = np.random.default_rng(0)
+    widths = np.tile((0.7, 1.0, 1.5, 2.0, 3.0, 5.0), count)
+    drawn = generator.random(len(widths))
+    chance = 1 / (1 + np.exp(-slope * np.log(widths / middle)))
+    return [Hit(float(width), bool(one)) for width, one in zip(widths, drawn < chance, strict=True)]
+
+
+def test_limit_lies_where_nine_of_ten_are_found() -> None:
+    curve = fit_detection(_hits(400, 1.2))
+    truth = 1.2 * 9 ** (1 / 4.0)
+    assert curve.found_90 == pytest.approx(truth, rel=0.07)
+    assert curve.found_90 is not None
+    assert curve.found_90_sure_95 is not None
+    assert curve.found_90 < curve.found_90_sure_95 < 1.15 * truth
+
+
+def test_few_cracks_give_a_higher_limit() -> None:
+    many, few = fit_detection(_hits(400, 1.2)), fit_detection(_hits(15, 1.2))
+    assert (few.found_90_sure_95 or 99) > (many.found_90_sure_95 or 0)
+
+
+def test_a_limit_is_not_extrapolated() -> None:
+    everything = fit_detection([Hit(width, True) for width in (0.7, 1.0, 2.0, 5.0) for _ in range(100)])
+    assert everything.found_90_sure_95 == pytest.approx(0.7)
+    nothing = fit_detection([Hit(width, False) for width in (0.7, 1.0, 2.0, 5.0) for _ in range(100)])
+    assert nothing.found_90_sure_95 is None
+    assert fit_detection([Hit(12.0, True)]).cracks == 0

@@ -1,0 +1,177 @@
+"""Measure the accuracy of crack sizes and the detection limit, and calibrate the intervals.
+
+    python tools/measure_widths.py calibrate [--count 1500] [--out bench-output/widths]
+    python tools/measure_widths.py test [--count 1500]
+    python tools/measure_widths.py real [--part dev] [--data ../shared/data/elsewhere]
+    python tools/measure_widths.py limits [--bundle compact] [--walls 40]
+    python tools/measure_widths.py tables
+
+`calibrate` renders cracks of known geometry and writes inspection/width_calibration.json. `test` does the
+same with other seeds and surfaces, and prints errors and coverage. Both continue after an interruption. `fit`
+and `tables` do their last step with what was measured so far. `real` compares widths with labels of real
+photos. `limits` measures which cracks a bundle finds, and writes inspection/detection_limits.json. `--count`
+is the number of cracks per width class.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import drywallqa
+from drywallqa.evaluation.detection_limits import fit_detection, known_hits, large_wall_hits
+from drywallqa.evaluation.known_findings import (
+    SOURCES,
+    KnownFinding,
+    Part,
+    Segment,
+    measure_walls,
+    read_findings,
+)
+from drywallqa.evaluation.labelled_widths import WIDTH_SETS, compare_photo, labelled_photos, labelled_table
+from drywallqa.evaluation.width_accuracy import (
+    accuracy_table,
+    bias_table,
+    class_accuracies,
+    fit_calibration,
+    length_bias,
+)
+from drywallqa.inspection.crack_sizes import CALIBRATION_FILE
+from drywallqa.inspection.detection_limit import LIMITS_FILE
+
+PACKAGE = Path(drywallqa.__file__).parent
+PROMPT = "segment crack"
+
+
+def segment_with(bundle: str) -> Segment:
+    """Return a function that segments cracks with a bundled model."""
+    segmenter = drywallqa.load(PACKAGE / "bundles" / bundle)
+    queries = segmenter.ask(PROMPT)
+
+    def segment(photo):
+        prediction = next(iter(segmenter.answer(photo, queries)))
+        return prediction.mask, prediction.probability
+
+    return segment
+
+
+def measure(part: Part, options: argparse.Namespace) -> None:
+    """Render and measure the walls of one part that were not measured yet."""
+    options.out.mkdir(parents=True, exist_ok=True)
+    for source in SOURCES:
+        segment = segment_with(options.bundle) if source == "model" else None
+        for number in measure_walls(part, source, options.count, path_of(options, part, source), segment):
+            if number % 100 == 0:
+                print(f"{part}, outlines from the {source}: wall {number}", flush=True)
+
+
+def path_of(options: argparse.Namespace, part: Part, source: str) -> Path:
+    """Return the file with the findings of one part."""
+    bundle = f"-{options.bundle}" if source == "model" else ""
+    return options.out / f"{part}-{source}{bundle}.jsonl"
+
+
+def findings_of(options: argparse.Namespace, part: Part) -> list[KnownFinding]:
+    """Return all findings of one part that were measured so far."""
+    return [one for source in SOURCES for one in read_findings(path_of(options, part, source))]
+
+
+def calibrate(options: argparse.Namespace) -> None:
+    """Measure the calibration walls, and write the table of the package."""
+    measure("calibration", options)
+    write_table(options)
+
+
+def write_table(options: argparse.Namespace) -> None:
+    """Fit the table of the package to the calibration walls measured so far."""
+    table = fit_calibration(findings_of(options, "calibration"))
+    write(PACKAGE / "inspection" / CALIBRATION_FILE, table)
+
+
+def test(options: argparse.Namespace) -> None:
+    """Measure the test walls, and print the tables."""
+    measure("test", options)
+    tables(options)
+
+
+def tables(options: argparse.Namespace) -> None:
+    """Print the accuracy on the test walls measured so far."""
+    table = json.loads((PACKAGE / "inspection" / CALIBRATION_FILE).read_text(encoding="utf-8"))
+    findings = findings_of(options, "test")
+    for source in SOURCES:
+        own = [one for one in findings if one.source == source]
+        if own:
+            print(f"\noutlines: {source}\n\n{accuracy_table(class_accuracies(own, table))}\n")
+            print(bias_table(length_bias(own, table)))
+
+
+def real(options: argparse.Namespace) -> None:
+    """Compare widths on real photos with their labels."""
+    segment = segment_with(options.bundle)
+    for name in WIDTH_SETS:
+        found = []
+        for photo, pixels, label in labelled_photos(options.data, name, options.part):
+            for outlines in (None, segment):
+                found += compare_photo(photo, pixels, label, outlines)
+        print(f"\n{name}, {options.part}\n\n{labelled_table(found)}", flush=True)
+
+
+def limits(options: argparse.Namespace) -> None:
+    """Measure the detection limit of a bundle, and write it into the table of the package."""
+    path = PACKAGE / "inspection" / LIMITS_FILE
+    table = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    segment = segment_with(options.bundle)
+    known = path_of(options, "test", "model")
+    options.out.mkdir(parents=True, exist_ok=True)
+    for _ in measure_walls("test", "model", options.count, known, segment):
+        pass
+    closer = [hit for hits in large_wall_hits(segment, options.walls) for hit in hits]
+    for view, hits in (("whole", known_hits(read_findings(known))), ("closer", closer)):
+        curve = fit_detection(hits)
+        print(view, json.dumps(asdict(curve)), flush=True)
+        if curve.found_90_sure_95 is not None:
+            entry = {
+                "found_90": round(curve.found_90, 2),
+                "found_90_sure_95": round(curve.found_90_sure_95, 2),
+            }
+            table.setdefault(options.bundle, {})[view] = entry | {"cracks": curve.cracks}
+    write(path, table)
+
+
+def write(path: Path, table: object) -> None:
+    """Write a table of the package."""
+    path.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+    print(f"wrote {path}")
+
+
+ACTIONS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "calibrate": calibrate,
+    "fit": write_table,
+    "test": test,
+    "tables": tables,
+    "real": real,
+    "limits": limits,
+}
+
+
+def main() -> None:
+    """Run one action."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("action", choices=ACTIONS)
+    parser.add_argument("--count", type=int, default=1500)
+    parser.add_argument("--walls", type=int, default=40)
+    parser.add_argument("--bundle", default="compact")
+    parser.add_argument("--part", default="dev")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data/elsewhere"))
+    parser.add_argument("--out", type=Path, default=Path("bench-output/widths"))
+    options = parser.parse_args()
+    ACTIONS[options.action](options)
+
+
+if __name__ == "__main__":
+    main()
