@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 FOUND_SHARE = 0.5
 """A crack counts as found if the mask marks at least this share of its centre line."""
 
-LARGE_SIZE = (1536, 2048)
+LARGE_SIZE = (960, 1280)
 """Height and width in px of the rendered photos that are shown in closer views."""
 
 _PROBABILITY = 0.9

@@ -136,7 +136,7 @@ def inspect(
     plan = _plan(segmenter.bundle, given, folder, options, visit, measuring)
     if not visit.folder:
         visit = replace(visit, folder=relative_path(plan.base, folder))
-    reader = PhotoReader(plan, visit, options.scale, ledger)
+    reader = PhotoReader(plan, visit, options.scale, ledger, segmenter.bundle)
     on_start(len(plan.items))
     photos: list[PhotoResult] = []
     failed = 0

@@ -22,6 +22,7 @@ from drywallqa.imaging.straight_lines import StraightLine
 from drywallqa.inference.outputs import Output
 from drywallqa.inference.plan import PhotoOutcome, PlannedPhoto, RunPlan
 from drywallqa.inference.prediction import Prediction
+from drywallqa.inspection.detection_limit import detection_limit
 from drywallqa.inspection.finding_pieces import Rings
 from drywallqa.inspection.finding_search import measure_outline, search_findings
 from drywallqa.inspection.ledger import Ledger, Observation, PhotoRecord, Place, Visit
@@ -143,7 +144,10 @@ class PhotoResult:
 class PhotoReader:
     """Reads the results of the segmentation, one photo after the other."""
 
-    def __init__(self, plan: RunPlan, visit: Visit, scale: ScaleOptions, ledger: Ledger) -> None:
+    def __init__(
+        self, plan: RunPlan, visit: Visit, scale: ScaleOptions, ledger: Ledger, bundle: RunnableBundle
+    ) -> None:
+        self._bundle = bundle
         self._plan, self._visit, self._scale = plan, visit, scale
         self._items = {str(item.path): item for item in plan.items}
         same = [one for one in ledger.visits if one.number == visit.number]
@@ -197,10 +201,12 @@ class PhotoReader:
         about, visit = outcome.records[0], self._visit
         scale, problem = self._scale_or_problem(item.path, found)
         refused = "; ".join(remark for sightings in found.values() for remark in sightings.remarks)
+        limit = detection_limit(self._bundle.name, self._bundle.window, about["height"], about["width"])
         record = PhotoRecord(
             path, place.id, about["source_sha256"], about["width"], about["height"],
             tuple(dict.fromkeys(note for record in outcome.records for note in record["quality"])),
-            scale_record(scale) if scale else None, refused=refused, notes=(problem,) if problem else (),
+            scale_record(scale) if scale else None, limit.high if limit else None, refused=refused,
+            notes=(problem,) if problem else (),
         )  # fmt: skip
         if refused or problem:
             problems = "; ".join(filter(None, (refused, problem)))

@@ -1,0 +1,30 @@
+"""The narrowest crack that a bundle finds reliably."""
+
+from __future__ import annotations
+
+import pytest
+
+import drywallqa
+from drywallqa.bundle.bundle import load_bundle
+from drywallqa.imaging.letterbox import Letterbox
+from drywallqa.inspection.detection_limit import detection_limit
+
+
+@pytest.mark.parametrize("name", ["compact", "swift"])
+def test_limit_grows_with_a_photo_that_is_scaled_down(name: str) -> None:
+    from importlib import resources
+
+    window = load_bundle(resources.files(drywallqa) / "bundles" / name).window  # type: ignore[arg-type]
+    small, large = detection_limit(name, window, 480, 640), detection_limit(name, window, 525, 700)
+    assert small is not None
+    assert large is not None
+    assert 0.5 < small.high < 3
+    assert small.value is not None
+    assert small.value <= small.high
+    assert large.high == pytest.approx(small.high * 700 / 640)
+    tiny = detection_limit(name, window, 100, 100)
+    assert tiny == small
+
+
+def test_a_bundle_that_was_not_measured_has_no_limit() -> None:
+    assert detection_limit("mine", Letterbox(352), 480, 640) is None
