@@ -18,7 +18,7 @@ def test_limit_grows_with_a_photo_that_is_scaled_down(name: str) -> None:
     small, large = detection_limit(name, window, 480, 640), detection_limit(name, window, 525, 700)
     assert small is not None
     assert large is not None
-    assert 0.5 < small.high < 3
+    assert 0.5 < small.high < 3  # px
     assert small.value is not None
     assert small.value <= small.high
     assert large.high == pytest.approx(small.high * 700 / 640)

@@ -110,14 +110,16 @@ def fit_detection(hits: Sequence[Hit]) -> DetectionCurve:
 def _narrowest_sure(widths: Floats, found: Floats) -> float | None:
     """Return the narrowest tried width for which counting alone shows that 90 % are found.
 
-    The same must hold for each wider tried width. Unlike the fit, this also works if every crack was found.
+    At each wider width, at least 90 % must have been found. Unlike the fit, this also works if every crack
+    was found.
     """
     narrowest = None
     for width in sorted(set(widths.tolist()), reverse=True):
         own = found[widths == width]
-        if _lower_bound(int(own.sum()), len(own)) < _PROBABILITY:
+        if own.mean() < _PROBABILITY:
             break
-        narrowest = float(width)
+        if _lower_bound(int(own.sum()), len(own)) >= _PROBABILITY:
+            narrowest = float(width)
     return narrowest
 
 

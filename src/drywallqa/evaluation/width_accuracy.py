@@ -22,7 +22,7 @@ from drywallqa.synthetic.known_cracks import KNOWN_WIDTHS
 _NODES = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 8.0, 12.0, 20.0, 30.0)  # px, measured widths
 _FEWEST = 40  # findings at a node
 _TAIL = 0.025
-_SHARE = 0.1  # least share of a class among the findings at a node
+_SHARE = 0.04  # least share of a class among the findings at a node
 _WHOLE = ("length", "area")  # quantities that are calibrated on cracks whose branches were all found
 _ANGLES = 12
 
@@ -47,23 +47,29 @@ def fit_calibration(findings: Iterable[KnownFinding]) -> Calibration:
 def _quantiles(name: str, told: bool, findings: Sequence[KnownFinding]) -> dict[str, list[float]]:
     widths = np.array([one.width_px for one in findings])
     classes = np.array([one.width for one in findings])
+    surfaces = np.array([one.surface for one in findings])
     scores = np.array([(one.truths[name] - one.values[name]) / one.sigmas[name] for one in findings])
     nearest = np.abs(np.log(np.maximum(widths, 1e-3))[:, None] - np.log(_NODES)).argmin(axis=1)
     rows: dict[str, list[float]] = {"width_px": [], "middle": [], "low": [], "high": []}
     for number, node in enumerate(_NODES):
         own = nearest == number
         if own.sum() >= _FEWEST:
-            low, high = _limits(scores[own], classes[own])
+            low, high = _limits(scores[own], [classes[own], surfaces[own]])
             middle = float(np.median(scores[own])) if told else 0.0
             for part, value in zip(rows, (node, middle, low, high), strict=True):
                 rows[part].append(round(value, 3))
     return rows
 
 
-def _limits(scores: NDArray[np.float64], classes: NDArray[np.float64]) -> tuple[float, float]:
-    """Return limits that hold 95 % of the scores of each class, since narrow classes look alike."""
-    kinds = [scores[classes == one] for one in np.unique(classes)]
-    limits = [np.quantile(own, (_TAIL, 1 - _TAIL)) for own in kinds if len(own) >= _SHARE * len(scores)]
+def _limits(scores: NDArray[np.float64], groupings: Sequence[NDArray[np.generic]]) -> tuple[float, float]:
+    """Return limits that hold 95 % of the scores of each group of each grouping.
+
+    Narrow classes look alike, and a coarse surface blurs edges; the intervals must hold for each of them.
+    """
+    limits = []
+    for groups in groupings:
+        kinds = [scores[groups == one] for one in np.unique(groups)]
+        limits += [np.quantile(own, (_TAIL, 1 - _TAIL)) for own in kinds if len(own) >= _SHARE * len(scores)]
     return float(min(low for low, _ in limits)), float(max(high for _, high in limits))
 
 

@@ -24,6 +24,7 @@ _LEAST_DEPTH = 5.0  # grey levels: a line that is less dark does not move the ce
 _STEADY = 9  # points over which the widths are smoothed
 _CLEAR = 8.0  # depth of a clear line in units of the averaged profiles' noise
 _LEAST_SIGMA = 0.1  # px
+_RISE = 2.0  # px over which brightness rises at an edge; noise moves the edge by a share of it
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ def read_edges(grey: NDArray[np.float32], points: Array, half_width: Array) -> E
             half = np.maximum(smooth(running_median((left + right) / 2, _STEADY), 2.0), 0.5)
     steady_left, steady_right = (smooth(running_median(side, 5), 1.0) for side in (left, right))
     spread = running_median(np.abs(left + right - steady_left - steady_right), 4 * _STEADY + 1)
-    sigma = np.hypot(1.48 * spread, _LEAST_SIGMA)
+    unclear = running_median(found.noise / np.maximum(found.depth, 1.0), 4 * _STEADY + 1)
+    sigma = np.hypot(np.hypot(1.48 * spread, _LEAST_SIGMA), _RISE * unclear)
     sigma = np.where(found.reliable, sigma, np.maximum(sigma, 0.25 * (left + right)))
     return Edges(points, steady_left, steady_right, sigma, found.depth)
 

@@ -26,8 +26,8 @@ Form = Literal["straight", "curved", "natural", "branched"]
 KNOWN_WIDTHS = (0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 12.0, 20.0, 30.0)
 """Mean widths of the cracks in px."""
 FORMS: tuple[Form, ...] = ("straight", "curved", "natural", "branched")
-CALIBRATION_SURFACES = ("paint", "grey board", "brown board", "plaster")
-TEST_SURFACES = ("green board", "pink board", "rough plaster", "concrete")
+CALIBRATION_SURFACES = ("paint", "grey board", "plaster", "rough plaster")
+TEST_SURFACES = ("green board", "pink board", "brown board", "concrete")
 SIDE = 640  # px
 
 # Waves of a centre line's direction: their mean lengths in px, and the range of their amplitudes in radians.
