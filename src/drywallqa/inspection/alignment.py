@@ -37,7 +37,7 @@ _SCALES = (0.2, 5.0)
 _MOST_PERSPECTIVE = 0.6
 _LEAST_OVERLAP = 0.1  # share of the smaller photo
 # What a certain alignment needs: features that are spread over the photo, or lines that agree in both photos.
-# In pairs of different walls, at most 5 features agreed (tools/measure_compare.py).
+# docs/inspection.md states what pairs of different walls reach.
 _LEAST_FEATURES, _LEAST_SPREAD = 15, 0.1
 _CLEAR_FEATURES, _CLEAR_SPREAD = 60, 0.4
 _LEAST_LINE_POINTS = 100  # 300 px at a longer side of 1600 px
