@@ -60,3 +60,14 @@ def test_border_and_short_lines() -> None:
     assert np.isfinite(edges.points).all()
     for count in (0, 1, 2):
         assert len(read_edges(grey, points[:count], np.full(count, 2.5)).left) == count
+
+
+def test_a_faded_place_takes_the_width_of_its_neighbours() -> None:
+    """Where a line of 3 px fades, the profile reaches half depth only at the edge of a faint stain."""
+    grey = np.full((60, 200), 180.0, np.float32)
+    grey[29:32] = 120
+    grey[26:35, 90:104] = 165
+    points = np.stack([np.arange(10.0, 190.0), np.full(180, 30.0)], 1)
+    edges = read_edges(grey, points, np.full(180, 1.5))
+    width = (edges.left + edges.right)[80:94]
+    assert width.max() < 4

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from drywallqa.imaging.line_search import CrackLine
-from drywallqa.inspection.crack_sizes import crack_sizes, raw_sizes
+from drywallqa.inspection.crack_sizes import crack_sizes, largest_width, raw_sizes
 from drywallqa.inspection.measures import Measure
 from drywallqa.inspection.scale import Scale
 
@@ -80,3 +80,19 @@ def test_millimetres_and_an_uncertain_scale() -> None:
     assert exact.area.value == pytest.approx(0.25 * (pixels.area.value or 0), rel=1e-6)
     assert rough.length.high - (rough.length.value or 0) > 0.19 * 50
     assert rough.area.high - (rough.area.value or 0) > 0.38 * 200
+
+
+def test_largest_width__a_pore_beside_the_crack_is_not_its_width() -> None:
+    widths = np.full(100, 3.0)
+    widths[40:45] = 9.0  # 5 px long, 9 px wide: a pore
+    widths[70:82] = 5.0  # 12 px long, 5 px wide: the crack
+    width, place = largest_width(widths, np.ones(100, np.bool_))
+    assert width == pytest.approx(5.0, abs=0.02)
+    assert 70 <= place < 82
+
+
+def test_largest_width__of_a_short_line_and_of_unreliable_points() -> None:
+    assert largest_width(np.full(6, 4.0), np.ones(6, np.bool_))[0] == pytest.approx(4.0, abs=0.02)
+    kept = np.arange(40) < 20
+    widths = np.where(kept, 2.0, 8.0)
+    assert largest_width(widths, kept) == (pytest.approx(2.0, abs=0.02), 10)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ _OFFSETS = np.linspace(-_REACH, _REACH, _SAMPLES)
 _SPACING = 2 * _REACH / (_SAMPLES - 1)
 _LEAST_UNIT = 2.0
 _CORE, _BACKGROUND = 0.5, 1.8
+_NEIGHBOURS = 61  # points with which a reading is compared
+_WIDER, _FAINTER = 1.4, 0.7  # a place that is so much wider than its neighbours and so much fainter is wrong
 _FARTHEST = 2.4  # an edge farther than this from the centre, in the same units, was not seen
 _STAYS = 5  # samples for which a profile must stay above half depth beyond an edge
 _ROUNDS = 3
@@ -64,7 +66,7 @@ def read_edges(grey: NDArray[np.float32], points: Array, half_width: Array) -> E
     points, half = np.asarray(points, float), np.maximum(np.asarray(half_width, float), 0.5)
     along = _ALONG
     for turn in range(_ROUNDS):
-        found = _edges(grey, points, half, along)
+        found = _without_flares(_edges(grey, points, half, along))
         left, right = _filled(found.left, found.reliable, half), _filled(found.right, found.reliable, half)
         if turn < _ROUNDS - 1:
             along = _window(found)
@@ -79,6 +81,18 @@ def read_edges(grey: NDArray[np.float32], points: Array, half_width: Array) -> E
     sigma = np.hypot(np.hypot(1.48 * spread, _LEAST_SIGMA), _RISE * unclear)
     sigma = np.where(found.reliable, sigma, np.maximum(sigma, 0.25 * (left + right)))
     return Edges(points, steady_left, steady_right, sigma, found.depth)
+
+
+def _without_flares(found: _Found) -> _Found:
+    """Mark readings as unreliable where a line looks wider but fainter than around.
+
+    A crack that opens becomes darker. Where it fades, its profile reaches half depth only somewhere in the
+    texture beside it.
+    """
+    width = found.left + found.right
+    usual_width, usual_depth = (running_median(side, _NEIGHBOURS) for side in (width, found.depth))
+    flares = (width > _WIDER * usual_width) & (found.depth < _FAINTER * usual_depth)
+    return replace(found, reliable=found.reliable & ~flares)
 
 
 def _filled(values: Array, reliable: NDArray[np.bool_], default: Array) -> Array:

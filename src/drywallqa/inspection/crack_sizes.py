@@ -40,6 +40,8 @@ _LENGTH_SIGMA = 0.002  # relative uncertainty of a length
 _WIDTH_SIGMA = 0.01  # relative uncertainty of a width
 _PATH_SMOOTHING = 2.0  # px
 _NODE_REACH, _NODE_REACH_PX = 0.75, 3.0  # around a node, widths mix two lines: in widths, and in px
+_LARGEST_STRETCH = 2.0  # a width must hold along this many widths to be the largest
+_LARGEST_STEP = 0.01  # px
 _END_REACH = 0.25  # widths; at an end, profiles reach beyond the crack
 
 
@@ -113,9 +115,53 @@ def raw_sizes(lines: Sequence[CrackLine], scale: Scale | None = None) -> RawSize
         "width_mean": RawSize(mean, sigma),
         "width_median": RawSize(float(np.median(widths)), sigma),
         "width_p95": RawSize(float(np.percentile(widths, 95)), sigma),
-        "width_max": RawSize(float(widths.max()), sigma),
+        "width_max": RawSize(_largest(lines, factors, reliable), sigma),
     }
     return RawSizes(values, mean / factor, float(sigmas.mean()) < _LEAST_CERTAIN * mean)
+
+
+def _largest(
+    lines: Sequence[CrackLine], factors: Sequence[Floats], reliable: Sequence[NDArray[np.bool_]]
+) -> float:
+    """Return the largest width of a crack in px or mm."""
+    found = [largest_width(line.width, kept) for line, kept in zip(lines, reliable, strict=True)]
+    number = max(range(len(found)), key=lambda one: found[one][0])
+    width, place = found[number]
+    return width * float(factors[number][place])
+
+
+def largest_width(widths: Floats, kept: NDArray[np.bool_]) -> tuple[float, int]:
+    """Return the largest width along a line, and the index of the point where it is.
+
+    A place that is shorter along the line than twice its width is a pore or chip beside the crack, not the
+    crack's width. The largest width is the largest w of which a stretch of 2·w is at least w wide.
+
+    Args:
+        widths: Width in px at points about 1 px apart, [N].
+        kept: Points to look at, bool [N].
+    """
+    if not kept.any():
+        return 0.0, 0
+    low, high = float(widths[kept].min()), float(widths[kept].max())
+    best = _longest_run(kept)
+    longest = best[1] - best[0]
+    while high - low > _LARGEST_STEP:
+        middle = (low + high) / 2
+        first, last = _longest_run(kept & (widths >= middle))
+        if last - first >= min(_LARGEST_STRETCH * middle, longest):
+            low, best = middle, (first, last)
+        else:
+            high = middle
+    return low, (best[0] + best[1]) // 2
+
+
+def _longest_run(chosen: NDArray[np.bool_]) -> tuple[int, int]:
+    """Return the first and last index (exclusive) of the longest run of chosen points."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], chosen.astype(np.int8), [0]]))).reshape(-1, 2)
+    if not len(edges):
+        return 0, 0
+    first, last = edges[np.argmax(edges[:, 1] - edges[:, 0])].tolist()
+    return first, last
 
 
 def reliable_points(lines: Sequence[CrackLine]) -> list[NDArray[np.bool_]]:

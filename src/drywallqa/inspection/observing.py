@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from drywallqa.imaging.line_search import CrackLine
 from drywallqa.inspection.crack_shape import LineShape, orientation_of, shape_of, straightness_of
-from drywallqa.inspection.crack_sizes import reliable_points
+from drywallqa.inspection.crack_sizes import largest_width, reliable_points
 from drywallqa.inspection.ledger import CentreLine, Observation, Point, ScaleRecord
 from drywallqa.inspection.line_sizes import sizes_of
 from drywallqa.inspection.scale import Scale
@@ -111,9 +111,9 @@ def _widest_at(lines: Sequence[CrackLine]) -> Point | None:
     if not any(line.seen.any() for line in lines):
         return None
     trusted = zip(lines, reliable_points(lines), strict=True)
-    pairs = [(line.width * kept, line.points) for line, kept in trusted if kept.any()]
-    widths, points = max(pairs, key=lambda pair: float(pair[0].max()))
-    return _points(points[int(widths.argmax())][None])[0]
+    found = [(*largest_width(line.width, kept), line.points) for line, kept in trusted]
+    _, place, points = max(found, key=lambda one: one[0])
+    return _points(points[place][None])[0]
 
 
 def _straightness(lines: Sequence[CrackLine]) -> float:
