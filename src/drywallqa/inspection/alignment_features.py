@@ -7,7 +7,7 @@ computed on this drawing, which does not depend on the light.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.errors import MissingExtraError
+from drywallqa.inspection.ledger import Observation
+from drywallqa.inspection.markers import marker_boxes
 
 Array = NDArray[np.float64]
 Box = tuple[int, int, int, int]
@@ -70,6 +72,16 @@ def load_opencv() -> Any:
     except ImportError as problem:
         raise MissingExtraError("aligning photos", "inspect") from problem
     return cv2
+
+
+def features_of(photo: NDArray[np.uint8], observations: Iterable[Observation]) -> AlignmentFeatures:
+    """Compute the features of one photo [H,W,3] and its observations; printed markers are left out.
+
+    Raises:
+        MissingExtraError: OpenCV is not installed.
+    """
+    lines = [np.array(line.points) for one in observations for line in one.centre_lines]
+    return find_features(photo, lines, marker_boxes(photo))
 
 
 def find_features(

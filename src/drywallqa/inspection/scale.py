@@ -96,13 +96,6 @@ class Scale:
         """Return the length in mm of a polyline [N,2] in px."""
         return float(self.distances_mm(points[:-1], points[1:]).sum())
 
-    def area_mm2(self, mask: NDArray[np.bool_]) -> float:
-        """Return the area of a mask [H,W] of the whole photo in mm²."""
-        if self.homography is None:
-            return float(np.count_nonzero(mask)) * self.mm_per_pixel**2
-        rows, columns = np.nonzero(mask)
-        return float((self.mm_per_pixel_at(np.stack([columns, rows], 1)) ** 2).sum())
-
     def mm_per_pixel_at(self, points: Floats) -> Floats:
         """Return the size of a pixel [N] in mm at points [N,2]: the square root of the pixel's area."""
         if self.homography is None:
@@ -132,13 +125,6 @@ class Scale:
             return self.relative_sigma
         others = [replace(self, homography=variant).length_mm(points) for variant in self.variants]
         return math.hypot(self.common_sigma, float(np.linalg.norm(np.array(others) / length - 1)))
-
-    def tilt_degrees_at(self, point: Floats) -> float | None:
-        """Return the angle in degrees between the line of sight and the wall's normal at a point [2]."""
-        if self.homography is None:
-            return None
-        small, large = sorted(np.linalg.svd(_jacobian(self.homography, point[None])[0], compute_uv=False))
-        return math.degrees(math.acos(min(1.0, small / large)))
 
 
 def project(homography: Floats, points: Floats) -> Floats:

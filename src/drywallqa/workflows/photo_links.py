@@ -9,13 +9,10 @@ from functools import lru_cache
 from itertools import combinations, product
 from pathlib import Path
 
-import numpy as np
-
 from drywallqa.imaging.photos import read_photo
 from drywallqa.inspection.alignment import align
-from drywallqa.inspection.alignment_features import AlignmentFeatures, find_features
+from drywallqa.inspection.alignment_features import AlignmentFeatures, features_of
 from drywallqa.inspection.ledger import Ledger, PhotoRecord, Visit
-from drywallqa.inspection.markers import marker_boxes
 from drywallqa.inspection.numbering import PlacedObservation
 from drywallqa.inspection.visit_ledger import seen_in_visit
 from drywallqa.inspection.visits import PhotoPair, SeenByPhoto, SeenFinding, link_overlaps, match_findings
@@ -58,9 +55,7 @@ class _VisitPhotos:
         return sorted(found, key=lambda photo: (photo.place, photo.path))
 
     def features(self, path: str) -> AlignmentFeatures:
-        lines = [np.array(line.points) for one in self.seen[path] for line in one.observation.centre_lines]
-        pixels = read_photo(self.base / path)
-        return find_features(pixels, lines, marker_boxes(pixels))
+        return features_of(read_photo(self.base / path), [one.observation for one in self.seen[path]])
 
 
 def can_align() -> bool:

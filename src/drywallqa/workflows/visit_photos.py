@@ -15,11 +15,10 @@ from drywallqa.files import file_digest
 from drywallqa.imaging.photo_search import absolute_path
 from drywallqa.imaging.photos import check_readable_file, read_photo
 from drywallqa.inspection.alignment import align
-from drywallqa.inspection.alignment_features import AlignmentFeatures, find_features
+from drywallqa.inspection.alignment_features import AlignmentFeatures, features_of
 from drywallqa.inspection.finding_overlap import LinePath
 from drywallqa.inspection.ledger import Ledger, PhotoRecord, Visit
 from drywallqa.inspection.ledger_file import read_ledger
-from drywallqa.inspection.markers import marker_boxes
 from drywallqa.inspection.second_look import visible_points
 from drywallqa.inspection.visit_ledger import seen_in_visit
 from drywallqa.inspection.visits import PhotoPair
@@ -63,13 +62,8 @@ class InspectedVisit:
 
     def features(self, photo: PhotoRecord) -> AlignmentFeatures:
         """Return what an alignment compares of a photo."""
-        lines = [
-            np.asarray(line.points)
-            for one in seen_in_visit(self.ledger, self.visit.number).get(photo.path, ())
-            for line in one.observation.centre_lines
-        ]
-        pixels = self.read(photo.path)
-        return find_features(pixels, lines, marker_boxes(pixels))
+        seen = seen_in_visit(self.ledger, self.visit.number).get(photo.path, ())
+        return features_of(self.read(photo.path), [one.observation for one in seen])
 
 
 @lru_cache(maxsize=2)
