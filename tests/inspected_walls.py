@@ -24,7 +24,7 @@ from drywallqa.inspection.ledger import (
 from drywallqa.inspection.measures import Measure
 from drywallqa.inspection.rules import load_rule_set
 from drywallqa.synthetic.examples import EXAMPLES, render_example
-from drywallqa.visualization.inspection_pictures import seen_on, write_inspection_pictures
+from drywallqa.visualization.inspection_pictures import picture_folder, seen_on, write_inspection_pictures
 
 SCALE = ScaleRecord(0.4, 0.02, "--mm-per-pixel")
 RULES = load_rule_set("nhbc-9.1")
@@ -101,7 +101,9 @@ def inspected(
         for concept, mask in masks_of(place, size, most):
             number += 1
             own.append(Finding(number, record.place, concept, (observe(mask, path, number, 1, scaled),)))
-        write_inspection_pictures(wall(place, size).photo, record, seen_on(path, 1, own), folder)
+        write_inspection_pictures(
+            wall(place, size).photo, record, seen_on(path, 1, own), picture_folder(folder, 1)
+        )
         records.append(record)
         findings += own
     places = sorted({record.place for record in records})

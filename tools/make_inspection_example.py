@@ -14,7 +14,7 @@ from drywallqa.files import write_whole
 from drywallqa.inspection.scale_sources import ScaleOptions
 from drywallqa.reports.inspection_material import ReportOptions
 from drywallqa.synthetic.examples import EXAMPLES, render_example
-from drywallqa.visualization.inspection_pictures import PICTURES
+from drywallqa.visualization.inspection_pictures import picture_folder
 from drywallqa.workflows.inspect import InspectOptions, inspect
 
 ROOMS = {"hall/north": (4, 1), "kitchen/east": (7,)}
@@ -47,7 +47,7 @@ def main(work: Path, out: Path) -> None:
     out.mkdir(parents=True)
     for path in summary.report:
         shutil.copy(path, out / path.name)
-    pictures = sorted((work / "inspection" / PICTURES).glob("*.jpg"))
+    pictures = sorted(picture_folder(work / "inspection", 1).glob("*.jpg"))
     shutil.copy(next(path for path in pictures if "overview" in path.name), out / "overview.jpg")
     shutil.copy(next(path for path in pictures if "finding" in path.name), out / "close-up.jpg")
 

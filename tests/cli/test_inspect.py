@@ -97,3 +97,81 @@ def test_inspect__merges_splits_and_additions_outlive_another_scale(
         if was.mm and now.mm:
             assert now.mm.area.value == pytest.approx(4 * (was.mm.area.value or 0), rel=1e-6)
     assert "warning" not in capsys.readouterr().err
+
+
+def test_inspect__a_rerun_without_a_scale_keeps_the_millimetres(tmp_path: Path) -> None:
+    folder, ledger = photo_in(tmp_path / "site", crack=True), tmp_path / "out" / "inspection.json"
+    assert run(folder, "--mm-per-pixel", "1") == 1
+    before = ledger.read_bytes()
+    assert run(folder) == 1
+    assert ledger.read_bytes() == before
+
+
+def test_inspect__each_visit_has_its_own_pictures(tmp_path: Path) -> None:
+    pytest.importorskip("cv2")
+    folder, pictures = photo_in(tmp_path / "site", crack=True), tmp_path / "out" / "pictures"
+    run(folder)
+    before = {path: path.read_bytes() for path in pictures.rglob("*.jpg")}
+    run(photo_in(tmp_path / "later", crack=False), "--visit", "new")
+    assert len(before) == 2
+    assert all(path.read_bytes() == content for path, content in before.items())
+    assert len(list((pictures / "visit-2").glob("*.jpg"))) == 1
+
+
+def test_inspect__results_of_another_inspection_are_no_photos(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = photo_in(tmp_path / "site", crack=True)
+    assert main(["inspect", str(folder), "--out", str(folder / "first")]) == 0
+    assert run(folder) == 0
+    err = capsys.readouterr().err
+    assert "site/first contains the results of an inspection, so it was not searched for photos" in err
+    (visit,) = read_ledger(tmp_path / "out" / "inspection.json").visits
+    assert [photo.path for photo in visit.photos] == ["a.png"]
+
+
+@pytest.mark.parametrize(
+    ("path", "out", "code", "words"),
+    [
+        ("site", "site", 2, "cannot contain both the photos and the results"),
+        ("nowhere", "out", 3, "no photo was found, so nothing was inspected"),
+        ("empty", "out", 3, "no photo was found, so nothing was inspected"),
+    ],
+)
+def test_inspect__folders_that_cannot_be_inspected(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], path: str, out: str, code: int, words: str
+) -> None:
+    photo_in(tmp_path / "site", crack=True)
+    (tmp_path / "empty").mkdir()
+    assert main(["inspect", str(tmp_path / path), "--out", str(tmp_path / out)]) == code
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / out / "inspection.json").exists()
+
+
+def test_inspect__results_name_no_folder_of_this_machine(tmp_path: Path) -> None:
+    folder = photo_in(tmp_path / "site", crack=True)
+    (folder / "bad.jpg").write_bytes(b"nothing")
+    assert run(folder, "--board", "1200mm") == 3
+    for name in ("inspection.json", "report.html", "findings.csv"):
+        assert str(tmp_path) not in (tmp_path / "out" / name).read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("photo", "option", "known"),
+    [
+        ("a.png", (), True),
+        ("a.png", ("--threshold", "0.9"), False),
+        ("a.png", ("--prompt", "taping area"), False),
+        ("dark.png", (), False),
+    ],
+)
+def test_inspect__a_detection_limit_only_where_it_holds(
+    tmp_path: Path, bundle: FakeBundle, photo: str, option: tuple[str, ...], known: bool
+) -> None:
+    bundle.name = "compact"
+    folder = photo_in(tmp_path / "site", crack=True)
+    Image.new("RGB", (128, 96)).save(folder / "dark.png")
+    run(folder, *option)
+    (visit,) = read_ledger(tmp_path / "out" / "inspection.json").visits
+    (record,) = (one for one in visit.photos if one.path == photo)
+    assert (record.detection_limit_px is not None) is known

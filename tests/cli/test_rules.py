@@ -32,3 +32,12 @@ def test_checks_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     path.write_text(text.replace("limit: 2 mm", "limit: -2 mm"), encoding="utf-8")
     assert main(["rules", str(path)]) == 2
     assert "rules[0] (crack-width).limit: -2 mm is not above zero" in capsys.readouterr().err
+
+
+def test_shows_one_rule_of_a_preset(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rules", "aci-224r:dry-air"]) == 0
+    out = capsys.readouterr().out
+    assert "0.41 mm" in out
+    assert "0.30 mm" not in out
+    assert main(["rules", "aci-224r:wet"]) == 2
+    assert "the rule set aci-224r has no rule 'wet'" in capsys.readouterr().err

@@ -157,3 +157,17 @@ def test_find__two_drives(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_folder_below__names_that_any_system_takes(folder: str, below: str) -> None:
     assert folder_below(PureWindowsPath(folder), PureWindowsPath("C:/site")) == below
+
+
+@pytest.mark.parametrize("pattern", ["", "*", "**/*.jpg"])
+def test_find__results_of_an_inspection_are_left_out(site: Path, pattern: str) -> None:
+    (site / "deep" / "inspection.json").write_text("{}")
+    found = search_photos([site / pattern], recursive=True)
+    assert set(names(found.photos)) <= {"a.jpg", "b.PNG"}
+    assert found.photos
+    assert found.inspections == (site / "deep",)
+
+
+def test_find__a_pattern_leaves_out_subfolders_of_the_results(site: Path) -> None:
+    found = search_photos([f"{site}/**/*"], leave_out=[site / "deep"])
+    assert names(found.photos) == ["a.jpg", "b.PNG"]

@@ -95,6 +95,18 @@ def test_parquet_has_the_same_rows(tmp_path: Path) -> None:
     assert rows[0]["room"] == "=cmd|' /C calc'!A0"
 
 
+def test_tables__of_a_file_name_that_is_not_text(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    ledger = ledger_of(finding_of(1))
+    place = Place("bad\udcff")
+    ledger = replace(ledger, places=(place,), findings=(replace(ledger.findings[0], place=place.id),))
+    write_findings_parquet(ledger, tmp_path / "findings.parquet")
+    write_findings_csv(ledger, tmp_path / "findings.csv")
+    (row,) = parquet.read_table(tmp_path / "findings.parquet").to_pylist()
+    assert row["place"] == "bad\\udcff"
+    assert "bad\\udcff" in (tmp_path / "findings.csv").read_text("utf-8-sig")
+
+
 def test_parquet_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingExtraError, match=r"findings.parquet needs the optional extra 'fleet'"):

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,6 +40,11 @@ def example_ledger() -> Ledger:
     return Ledger("house", 2, (Place("a", "hall", "north"),), (visit,), (finding,), (review,))
 
 
+def line_of(data: dict[str, Any]) -> dict[str, Any]:
+    line: dict[str, Any] = data["findings"][0]["observations"][0]["centre_lines"][0]
+    return line
+
+
 def test_round_trip(tmp_path: Path) -> None:
     path = tmp_path / "inspection.json"
     write_ledger(example_ledger(), path)
@@ -59,6 +65,19 @@ def test_round_trip(tmp_path: Path) -> None:
             r"box has 1 items instead of 4",
         ),
         (lambda data: data.update(schema=99), "has the schema 99"),
+        (lambda data: data.pop("schema"), "is not an inspection; restore the file from a backup"),
+        (
+            lambda data: data["findings"][0]["observations"][0].update(orientation=float("nan")),
+            "finite number",
+        ),
+        (lambda data: line_of(data).update(width_px=[10**400] * 2), "finite number"),
+        (lambda data: line_of(data).update(width_px=[1.0]), "finding 1 lacks a width at a vertex"),
+        (
+            lambda data: data["visits"][0]["photos"][0].update(
+                scale={"mm_per_pixel": -1, "relative_sigma": 0.1, "source": ""}
+            ),
+            "the scale of the photo 'a/b.jpg' of visit 1 is not positive",
+        ),
         (lambda data: data.update(findings={}), "not a list"),
         (lambda data: data.update(places=[]), "the place 'a' is missing"),
         (lambda data: data.update(next_number=1), "not below next_number"),
@@ -86,7 +105,8 @@ def test_damage_is_named(tmp_path: Path, change, message: str) -> None:  # type:
         read_ledger(path)
 
 
-def test_not_json(tmp_path: Path) -> None:
-    (tmp_path / "inspection.json").write_text("{")
+@pytest.mark.parametrize("text", ["{", "", "[" * 100_000])
+def test_not_json(tmp_path: Path, text: str) -> None:
+    (tmp_path / "inspection.json").write_text(text)
     with pytest.raises(DataError, match=r"inspection\.json cannot be read"):
         read_ledger(tmp_path / "inspection.json")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drywallqa.errors import ReviewError
+from drywallqa.errors import DataError, ReviewError
 from drywallqa.inspection.ledger import Ledger, Observation, PhotoRecord
 from drywallqa.inspection.ledger_file import read_ledger, write_ledger
 from drywallqa.inspection.numbering import PlacedObservation, record_visit
@@ -26,7 +26,7 @@ def measure(photo: str, concept: str, rings: Any) -> Observation:
     return observation_of(around(1.0), photo=photo, polygon=rings, model="again", notes=(concept,))
 
 
-CONTEXT = ReviewContext(measure, ["crack-width"], TIME)
+CONTEXT = ReviewContext(measure, ["crack-width"], ["crack", "taping area"], TIME)
 
 
 def decision(action: Any, finding: int = 0, row: int = 2, **values: Any) -> FiledReview:
@@ -125,6 +125,7 @@ FAULTS: list[tuple[FiledReview, str]] = [
     (decision("confirm", 1, concept="taping area"), "finding 1 is a crack, not a taping area"),
     (decision("confirm", 1, photo="hall/b.jpg"), r"finding 1 was not found on the photo hall/b\.jpg"),
     (decision("add", photo="x.jpg", points=[[0, 0]] * 3), r"the newest visit has no inspected photo x\.jpg"),
+    (decision("add", photo="hall/a.jpg", concept="crak", points=[[0, 0]] * 3), "'crak' is unknown; did"),
     (decision("add", photo="hall/a.jpg", points=[[0, 0], [4000, 0], [5, 5]]), "4000,0 lies outside"),
 ]  # fmt: skip
 
@@ -133,6 +134,15 @@ FAULTS: list[tuple[FiledReview, str]] = [
 def test_reviews_that_do_not_fit_name_the_row(review: FiledReview, message: str) -> None:
     with pytest.raises(ReviewError, match=message):
         apply_reviews(house(), [review], CONTEXT)
+
+
+def test_an_outline_that_cannot_be_measured_names_the_row() -> None:
+    def fail(photo: str, concept: str, rings: Any) -> Observation:
+        raise DataError(f"an outline on {photo} contains no pixel")
+
+    review = decision("add", row=5, photo="hall/a.jpg", points=[[0, 0], [1, 1], [2, 2]])
+    with pytest.raises(ReviewError, match=r"row 5: an outline on hall/a\.jpg contains no pixel"):
+        apply_reviews(house(), [review], replace(CONTEXT, measure=fail))
 
 
 def test_findings_that_are_gone_cannot_change() -> None:

@@ -96,11 +96,17 @@ def test_find_scale__sources_that_disagree_are_refused(first: dict[str, object],
     [
         ({"mm_per_pixel": 0.0}, "--mm-per-pixel: 0 is not above zero"),
         ({"mm_per_pixel": -0.5}, "--mm-per-pixel: -0.5 is not above zero"),
-        ({"mm_per_pixel": math.nan}, "--mm-per-pixel: nan is not above zero"),
+        ({"mm_per_pixel": math.nan}, "--mm-per-pixel: nan is not a finite number"),
         ({"line": "1,2 3,4"}, '--line: "1,2 3,4" has no "="'),
         ({"line": "1,2 3,4 = 5 cubits"}, '--line: "cubits" is not a known unit'),
         ({"line": "1,2 3,4 = 50px"}, '--line: "50px" is in pixels'),
         ({"line": "1,2 3,4 = 50mm"}, "--line: two points are only 3 px apart"),
+        ({"line": "1,2 9999,2 = 50mm"}, "--line: the point 9999,2 lies outside the photo of"),
+        (
+            {"rectangle": "50,50 350,50 350,9999 50,250 = 6m x 4m"},
+            "--rectangle: the point 350,9999 lies outside",
+        ),
+        ({"marker_family": "aruco-6x6"}, "--marker-family also needs --marker"),
         ({"rectangle": "1,2 3,4 = 50mm"}, '--rectangle: "50mm" is not a size'),
         ({"rectangle": "50,50 350,50 350,250 = 6mm x 4mm"}, "is not 4 points"),
         ({"rectangle": "50,250 350,250 350,50 50,50 = 6m x 4m"}, "in the order top left, top right"),
@@ -126,7 +132,7 @@ def test_scale_options__lengths_from_python(value: float) -> None:
         {"mm_per_pixel": value}, {"marker_mm": value}, {"board_mm": value}, {"distance_mm": value},
         {"line": (corners[:2], value)}, {"rectangle": (corners, (-abs(value), value))},
     ):  # fmt: skip
-        with pytest.raises(ScaleError, match="is not above zero; write a positive number"):
+        with pytest.raises(ScaleError, match=r"is not (above zero|a finite number); write a positive number"):
             ScaleOptions(**options)  # type: ignore[arg-type]
 
 

@@ -139,18 +139,17 @@ def inspect(
 ) -> None:
     """Inspect photos: find cracks and joints, measure them, and judge them by a rule set.
 
-    The photos of one folder show one wall. DIR/inspection.json contains all findings, and DIR/findings.csv
-    is a table of them, and DIR/report.html is
-    the report. Decisions in DIR/reviews.csv are applied by the next run.
-    A finding keeps its number for good. Photos that already have results are skipped.
+    The photos of one folder show one wall. DIR/inspection.json contains all findings, DIR/findings.csv is a
+    table of them, and DIR/report.html is the report. The next run applies the decisions in DIR/reviews.csv.
+    A finding keeps its number for good. Photos that already have results are skipped. Without an option for
+    the scale, they keep their scale.
 
     The exit code is 0 if no rule failed, 1 if a rule failed, 2 for wrong usage, and 3 if photos were refused
-    and no rule failed.
+    or had no scale, and no rule failed.
     """
     from drywallqa.cli.progress import OutcomeDisplay, progress_unless
     from drywallqa.inference.queries import SegmentOptions, number_or_word
     from drywallqa.inference.segmenter import load
-    from drywallqa.inspection.markers import DEFAULT_FAMILY
     from drywallqa.inspection.rules import DEFAULT_RULES
     from drywallqa.inspection.scale_sources import parse_scale_options
     from drywallqa.workflows.inspect import InspectOptions
@@ -159,9 +158,7 @@ def inspect(
     options = InspectOptions(
         prompts=tuple(prompt or ()),
         segment=SegmentOptions(number_or_word(threshold)),
-        scale=parse_scale_options(
-            mm_per_pixel, line, rectangle, marker, marker_family or DEFAULT_FAMILY, board, distance
-        ),
+        scale=parse_scale_options(mm_per_pixel, line, rectangle, marker, marker_family, board, distance),
         rules=rules or DEFAULT_RULES,
         visit=visit,
         date=date,
@@ -222,7 +219,7 @@ def _sentences(summary: InspectSummary, verbose: bool) -> list[str]:
         for finding in summary.ledger.findings
         if finding.state == "open" and any(one.visit == visit.number for one in finding.observations)
     ]
-    refused = f", {summary.refused} refused" if summary.refused else ""
+    refused = f", {summary.refused} with an error" if summary.refused else ""
     photos = f"{summary.photos} {'photo' if summary.photos == 1 else 'photos'}{refused}"
     sentences = [
         f"{photos}, {len(numbers)} {'finding' if len(numbers) == 1 else 'findings'}. "

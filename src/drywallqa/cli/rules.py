@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,11 +14,13 @@ if TYPE_CHECKING:
 def rules(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME|FILE]", help="A rule set to show, or a YAML file to check and show."),
+        typer.Argument(
+            metavar="[NAME|NAME:RULE|FILE]", help="A rule set to show, or a YAML file to check and show."
+        ),
     ] = None,
 ) -> None:
     """List the rule sets of the package, show one of them, or check a file with your own rules."""
-    from drywallqa.inspection.rules import DEFAULT_RULES, PRESETS, preset_names, read_rule_set
+    from drywallqa.inspection.rules import DEFAULT_RULES, PRESETS, load_rule_set, preset_names, read_rule_set
 
     if name is None:
         for each in preset_names():
@@ -25,7 +28,8 @@ def rules(
             print(f"{each:<10} {read_rule_set(each).title}{default}")
         print(f"The files are in {PRESETS}. Copy one of them to write your own rules.")
         return
-    found = read_rule_set(name)
+    names_a_rule = ":" in name and not Path(name).is_file()
+    found = load_rule_set(name) if names_a_rule else read_rule_set(name)
     source = found.source
     print(f"{found.label}: {found.title}")
     print(f"source: {source.document}; {source.clause}; edition: {source.edition}")
@@ -34,7 +38,7 @@ def rules(
     print(f"does not apply to: {'; '.join(found.does_not_apply_to)}")
     if found.note:
         print(f"note: {found.note}")
-    if found.choose_one:
+    if found.choose_one and not names_a_rule:
         print(f"choose one rule by the {found.choose_one}, for example --rules {name}:{found.rules[0].id}")
     for rule in found.rules:
         _print_rule(rule)

@@ -15,6 +15,9 @@ from drywallqa.imaging.photos import SUFFIXES, check_readable_file
 
 AnyPath = TypeVar("AnyPath", bound=PurePath)
 
+INSPECTION = "inspection.json"
+"""Name of the file that every inspection has in its folder of results."""
+
 
 @dataclass(frozen=True)
 class FoundFiles:
@@ -24,11 +27,13 @@ class FoundFiles:
         photos: The paths of the photos in search order, without duplicates.
         base: The folder that contains all photos. The results folder gets the same subfolders.
         problems: One error for each given path that leads to no photo.
+        inspections: Folders with the results of an inspection. Their pictures and masks are not photos.
     """
 
     photos: tuple[Path, ...]
     base: Path
     problems: tuple[PhotoError, ...] = ()
+    inspections: tuple[Path, ...] = ()
 
     def folder_of(self, photo: Path) -> str:
         """Return the photo's folder relative to `base`, with forward slashes; "" for `base` itself."""
@@ -46,7 +51,8 @@ def search_photos(
 
     In a folder, the search takes every file that has a photo suffix and is not hidden. A file that the caller
     names explicitly does not need a photo suffix. If several links lead to one photo, the photo is listed
-    once. The list then contains the name that the caller gave, or else the real name of the file.
+    once. The list then contains the name that the caller gave, or else the real name of the file. Folders
+    with the results of an inspection are skipped.
 
     Args:
         paths: Files, folders and patterns such as `site/*.jpg` or `site/**/*.jpg`.
@@ -59,7 +65,7 @@ def search_photos(
     for path in paths:
         search.add_path(Path(path))
     base = common_folder(list(search.folders) or [absolute_path(".")])
-    return FoundFiles(tuple(search.photos.values()), base, tuple(search.problems))
+    return FoundFiles(tuple(search.photos.values()), base, tuple(search.problems), tuple(search.inspections))
 
 
 def absolute_path(path: str | os.PathLike[str]) -> Path:
@@ -98,6 +104,7 @@ class _Search:
     folders: dict[Path, None] = field(default_factory=dict)
     problems: list[PhotoError] = field(default_factory=list)
     searched: set[Path] = field(default_factory=set)
+    inspections: list[Path] = field(default_factory=list)
     real_paths: set[str] = field(default_factory=set)
 
     def add_path(self, path: Path) -> None:
@@ -121,12 +128,14 @@ class _Search:
     def _add_pattern(self, pattern: Path) -> bool:
         """Add the photos that match a pattern, links last, and return whether any photo was found."""
         matches = set(_expand(pattern, self._refuse_folder))
-        found = False
+        top, found = _fixed_part(pattern), False
         for match in sorted(
             matches, key=lambda path: (os.path.realpath(path) != str(absolute_path(path)), str(path))
         ):
-            self._leave_out_results(match.parent)
-            if absolute_path(match) in self.leave_out:
+            between = [folder for folder in match.parents if folder.is_relative_to(top)]
+            for folder in between:
+                self._leave_out_results(folder)
+            if any(absolute_path(path) in self.leave_out for path in (match, *between) if path != top):
                 continue
             if match.is_dir():
                 found |= self._add_folder(match)
@@ -152,6 +161,9 @@ class _Search:
         if (place := absolute_path(folder)) not in self.searched:
             self.searched.add(place)
             self.leave_out.update(absolute_path(path) for path in self.made_in(folder))
+            if (place / INSPECTION).is_file():
+                self.inspections.append(folder)
+                self.leave_out.update(place.iterdir())
 
     def _is_wanted(self, path: Path) -> bool:
         return not path.name.startswith(".") and absolute_path(path) not in self.leave_out
@@ -171,6 +183,11 @@ class _Search:
                 "change its permissions",
             )
         )
+
+
+def _fixed_part(pattern: Path) -> Path:
+    """Return the folder in which a pattern searches: its parts before the first wildcard."""
+    return next(folder for folder in pattern.parents if not glob.has_magic(str(folder)))
 
 
 def _expand(pattern: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:

@@ -140,6 +140,7 @@ class RunPlan:
         items: The photos.
         refused: Outcomes of the paths and prompts that failed before any photo was read.
         base: The folder that contains all photos.
+        inspections: Folders that were not searched, because they contain the results of an inspection.
     """
 
     out: Path
@@ -150,6 +151,7 @@ class RunPlan:
     items: tuple[PlannedPhoto, ...]
     refused: tuple[PhotoOutcome, ...]
     base: Path = Path()
+    inspections: tuple[Path, ...] = ()
 
 
 def make_plan(
@@ -181,7 +183,9 @@ def make_plan(
     found = search_photos(paths, recursive=options.recursive, leave_out=kept_out, made_in=made_in)
     items, unplaced = place_photos(found, options.recursive)
     given = tuple(str(path) for path in paths)
-    return RunPlan(folder, options, manifest, askable, given, items, (*refused, *unplaced), found.base)
+    return RunPlan(
+        folder, options, manifest, askable, given, items, (*refused, *unplaced), found.base, found.inspections
+    )
 
 
 def split_refused(

@@ -75,7 +75,9 @@ def _vertices_of_pieces(observation: Observation, points: Floats) -> tuple[Float
         distances = np.hypot(*(vertices - point).T)
         if distances.min() > max(_REACH, widest):
             x, y = point
-            raise ValueError(f"is {distances.min():.0f} px away from the point {x:g},{y:g}")
+            raise ValueError(
+                f"is {distances.min():.0f} px away from the point {x:g},{y:g}; choose a point on it"
+            )
         nearest = vertices[distances.argmin()]
         cut |= np.hypot(*(vertices - nearest).T) <= 1
     links = _links_between(lines, vertices, max(_TOUCH, widest))

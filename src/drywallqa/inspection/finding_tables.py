@@ -148,6 +148,11 @@ def _csv_cell(value: Cell) -> str:
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
+def _stored(value: Cell) -> Cell:
+    """Escape the bytes of a file name that are not UTF-8, as `write_csv_table` does."""
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+
+
 def write_findings_parquet(ledger: Ledger, path: Path) -> None:
     """Write `findings.parquet` with the rows and columns of `findings.csv`, in full precision.
 
@@ -167,6 +172,6 @@ def write_findings_parquet(ledger: Ledger, path: Path) -> None:
         bool: pyarrow.bool_(),
     }
     schema = pyarrow.schema([(name, types[kind]) for name, kind in finding_columns().items()])
-    rows = [{name: row.get(name) for name in schema.names} for row in finding_rows(ledger)]
+    rows = [{name: _stored(row.get(name)) for name in schema.names} for row in finding_rows(ledger)]
     with whole_file(path) as partial:
         parquet.write_table(pyarrow.Table.from_pylist(rows, schema=schema), partial)

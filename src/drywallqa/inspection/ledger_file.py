@@ -14,6 +14,9 @@ from drywallqa.errors import DataError
 from drywallqa.files import json_bytes, write_whole
 from drywallqa.inspection.ledger import SCHEMA, Ledger
 
+_LARGEST = 1e300
+_REMEDY = "restore the file from a backup, or choose another --out"
+
 
 def write_ledger(ledger: Ledger, path: Path) -> None:
     """Write a ledger; the same ledger always gives the same bytes.
@@ -32,17 +35,22 @@ def read_ledger(path: Path) -> Ledger:
     """
     try:
         data = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as problem:
-        raise DataError(f"{path} cannot be read as an inspection: {problem}") from problem
-    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-        found = data.get("schema") if isinstance(data, dict) else None
-        raise DataError(f"{path} has the schema {found!r}, this version reads schema {SCHEMA}")
+    except (OSError, ValueError, RecursionError) as problem:
+        raise DataError(f"{path} cannot be read as an inspection ({problem}); {_REMEDY}") from problem
+    if not isinstance(data, dict) or "schema" not in data:
+        raise DataError(f"{path} is not an inspection; {_REMEDY}")
+    if data["schema"] != SCHEMA:
+        raise DataError(
+            f"{path} has the schema {data['schema']!r}, but this version reads schema {SCHEMA}; use the "
+            "version that wrote it, or choose another --out"
+        )
     del data["schema"]
     try:
         ledger: Ledger = _build(Ledger, data, "ledger")
         _check_references(ledger)
+        _check_values(ledger)
     except ValueError as problem:
-        raise DataError(f"{path} is damaged: {problem}") from problem
+        raise DataError(f"{path} is damaged: {problem}; {_REMEDY}") from problem
     return ledger
 
 
@@ -79,6 +87,25 @@ def _check_references(ledger: Ledger) -> None:
                 )
 
 
+def _check_values(ledger: Ledger) -> None:
+    """Check that scales are positive, and that centre lines have a width at each vertex.
+
+    Raises:
+        ValueError: They do not; the message names the place.
+    """
+    for visit in ledger.visits:
+        for photo in visit.photos:
+            if photo.scale is not None and not (photo.scale.mm_per_pixel > 0 <= photo.scale.relative_sigma):
+                raise ValueError(
+                    f"the scale of the photo {photo.path!r} of visit {visit.number} is not positive"
+                )
+    for finding in ledger.findings:
+        for line in (line for seen in finding.observations for line in seen.centre_lines):
+            sizes = {len(values) for values in (line.width_px, line.width_mm, line.seen) if values}
+            if not sizes <= {len(line.points)}:
+                raise ValueError(f"a centre line of finding {finding.number} lacks a width at a vertex")
+
+
 def _build(kind: Any, value: Any, where: str) -> Any:
     """Build a value of the annotated type from JSON data.
 
@@ -97,7 +124,11 @@ def _build(kind: Any, value: Any, where: str) -> Any:
         return {key: _build(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
     if (origin is typing.Literal and value in arguments) or kind is Any:
         return value
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+    if origin is typing.Literal:
+        raise ValueError(f"{where} is {value!r}, which is not one of {', '.join(map(repr, arguments))}")
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if not abs(value) < _LARGEST:  # also refuses NaN
+            raise ValueError(f"{where} is {value!r}, which is not a finite number")
         return float(value)
     if isinstance(kind, type) and type(value) is kind:
         return value

@@ -131,5 +131,23 @@ def check_positive(value: float, option: str, text: object) -> None:
     Raises:
         ScaleError: It is not.
     """
-    if not math.isfinite(value) or value <= 0:
+    if not math.isfinite(value):
+        raise ScaleError(f"{option}: {text} is not a finite number; write a positive number")
+    if value <= 0:
         raise ScaleError(f"{option}: {text} is not above zero; write a positive number")
+
+
+def check_inside(points: NDArray[np.float64], size: tuple[int, int], option: str) -> None:
+    """Check that points [N,2] lie in a photo of a size (height, width) in px.
+
+    Raises:
+        ScaleError: A point lies outside the photo.
+    """
+    height, width = size
+    outside = ((points < 0) | (points > (width, height))).any(axis=1)
+    if outside.any():
+        x, y = points[outside][0]
+        raise ScaleError(
+            f"{option}: the point {x:g},{y:g} lies outside the photo of {width}×{height} px; read the points "
+            "off this photo in an image viewer"
+        )

@@ -12,15 +12,19 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from drywallqa.errors import DataError, PhotoError
 from drywallqa.inspection.finding_pieces import Rings, cut_observation
 from drywallqa.inspection.ledger import Finding, Ledger, Observation, PhotoRecord, Review, State
 from drywallqa.inspection.review_files import FiledReview
+from drywallqa.inspection.rule_fields import nearest
 
 Measurer = Callable[[str, str, Rings], Observation]
 """Measures the pixels inside rings: path of a photo of the newest visit, concept, rings → observation."""
 
 # Keys of `Review.detail` that state how a review was applied. All other keys are the decision itself.
 _MADE, _VISIT, _PHOTO, _DIGEST = _APPLIED = ("made", "visit", "applied_to", "digest")
+
+_CONCEPT = "crack"  # concept of an added finding if none is given
 
 
 @dataclass(frozen=True)
@@ -30,12 +34,14 @@ class ReviewContext:
     Attributes:
         measure: Measures new outlines on photos of the newest visit.
         rules: Ids of the rules, whose conditions a person can confirm.
+        concepts: Concepts that a finding can have.
         time: Time for reviews without a time: ISO with the offset from UTC.
         on_problem: Called with a sentence for each stored review that no longer fits its photo.
     """
 
     measure: Measurer
     rules: Collection[str]
+    concepts: Collection[str]
     time: str
     on_problem: Callable[[str], None] = lambda sentence: None
 
@@ -70,7 +76,7 @@ def _as_review(filed: FiledReview, time: str) -> Review:
     if filed.action in ("add", "split"):
         detail |= {"photo": filed.photo} if filed.photo else {}
     if filed.action == "add":
-        detail["concept"] = filed.concept or "crack"
+        detail["concept"] = filed.concept or _CONCEPT
     return Review(filed.finding, filed.action, filed.reviewer, time, detail)
 
 
@@ -115,6 +121,7 @@ class _Editor:
         """
         if filed.action == "add":
             _check_points(filed, self._photos.get(filed.photo))
+            _check_concept(filed, self._context.concepts)
             return
         finding = self._find(filed, filed.finding)
         # The template fills in these cells. They show whether a spreadsheet sorted only some columns.
@@ -246,7 +253,10 @@ class _Editor:
         return {_MADE: [number]}
 
     def _measure(self, photo: str, concept: str, rings: Rings) -> Observation:
-        return self._context.measure(photo, concept, rings)
+        try:
+            return self._context.measure(photo, concept, rings)
+        except (DataError, PhotoError) as error:
+            raise ValueError(str(error)) from error
 
     def _photo(self, path: str, review: Review) -> PhotoRecord:
         """Return an inspected photo of the newest visit, unless it changed since the review."""
@@ -270,3 +280,17 @@ def _check_points(filed: FiledReview, photo: PhotoRecord | None) -> None:
         if not (-0.5 <= x <= photo.width - 0.5 and -0.5 <= y <= photo.height - 0.5):
             size = f"{photo.width}×{photo.height} px"
             raise filed.error(f"the point {x:g},{y:g} lies outside the photo of {size}")
+
+
+def _check_concept(filed: FiledReview, known: Collection[str]) -> None:
+    """Check that the concept of a new outline is known, because no rule is about a misspelt one.
+
+    Raises:
+        ReviewError: It is unknown.
+    """
+    concept = filed.concept or _CONCEPT
+    if concept not in known:
+        names = ", ".join(sorted(known))
+        raise filed.error(
+            f"the concept '{concept}' is unknown{nearest(concept, known)}; the concepts are {names}"
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from drywallqa.inspection.lengths import parse_length
 _MISSING = object()
 
 
-def nearest(word: str, words: Sequence[str]) -> str:
+def nearest(word: str, words: Collection[str]) -> str:
     """Return "; did you mean …?" with the word that is most similar, or "" if none is similar."""
     close = difflib.get_close_matches(word, words, 1)
     return f"; did you mean '{close[0]}'?" if close else ""

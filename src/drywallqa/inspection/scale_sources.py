@@ -14,6 +14,7 @@ from drywallqa.imaging.camera_tags import CameraTags
 from drywallqa.imaging.straight_lines import StraightLine
 from drywallqa.inspection.board_spacing import board_spacing
 from drywallqa.inspection.lengths import (
+    check_inside,
     check_positive,
     parse_known_length,
     parse_known_rectangle,
@@ -94,7 +95,7 @@ def parse_scale_options(
     line: str | None = None,
     rectangle: str | None = None,
     marker: str | None = None,
-    marker_family: str = DEFAULT_FAMILY,
+    marker_family: str | None = None,
     board: str | None = None,
     distance: str | None = None,
 ) -> ScaleOptions:
@@ -105,20 +106,24 @@ def parse_scale_options(
         line: Two points and their distance, such as "120,80 940,85 = 500mm".
         rectangle: Four points and a size, such as "120,80 940,85 935,610 115,600 = 1200mm x 800mm".
         marker: Side of the markers, such as "100mm".
-        marker_family: A key of `markers.FAMILIES`.
+        marker_family: A key of `markers.FAMILIES`; only together with `marker`.
         board: Distance between neighbouring parallel joints, such as "1200mm".
         distance: Distance between camera and wall, such as "1.5m", or "exif".
 
     Raises:
         ScaleError: An option has another form; the message names the option.
     """
+    if marker_family is not None and marker is None:
+        raise ScaleError(
+            "--marker-family also needs --marker, the size of the marker, such as --marker 100mm"
+        )
     from_exif = distance is not None and distance.strip().lower() == "exif"
     return ScaleOptions(
         mm_per_pixel,
         parse_known_length(line, 2, "--line") if line is not None else None,
         parse_known_rectangle(rectangle, "--rectangle") if rectangle is not None else None,
         parse_mm(marker, "--marker") if marker is not None else None,
-        marker_family,
+        marker_family or DEFAULT_FAMILY,
         parse_mm(board, "--board") if board is not None else None,
         parse_mm(distance, "--distance") if distance is not None and not from_exif else None,
         from_exif,
@@ -172,8 +177,10 @@ def _sources(
         scale = Scale(options.mm_per_pixel, TILT_RELATIVE_SIGMA, "mm per pixel as given")
         yield _Source(scale, middle, scale.relative_sigma)
     if options.line is not None:
+        check_inside(options.line[0], size, "--line")
         yield _line_source(*options.line)
     if options.rectangle is not None:
+        check_inside(options.rectangle[0], size, "--rectangle")
         yield _plane_source(_rectangle_scale(*options.rectangle, size), options.rectangle[0])
     if options.marker_mm is not None:
         for marker in find_markers(photo, options.marker_mm, options.marker_family):

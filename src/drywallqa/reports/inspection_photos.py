@@ -31,7 +31,13 @@ from drywallqa.reports.inspection_cells import (
 )
 from drywallqa.reports.inspection_material import InspectedPhoto, InspectedWall, InspectionMaterial
 from drywallqa.reports.picture_budget import budget_share, read_picture
-from drywallqa.visualization.inspection_pictures import CLOSE_UPS, Seen, close_up_name, overview_name
+from drywallqa.visualization.inspection_pictures import (
+    CLOSE_UPS,
+    Seen,
+    close_up_name,
+    overview_name,
+    picture_folder,
+)
 
 _TALLEST = 88.0  # mm on paper, so that overview, table and four close-ups fit on one page
 _BUDGET = 40_000_000  # bytes of all pictures of one document; HTML needs a third more
@@ -83,10 +89,11 @@ class _PhotoPages:
 
     def __init__(self, material: InspectionMaterial) -> None:
         self.material, self.units = material, material.options.units
+        self.folder = picture_folder(material.folder, material.visit.number)
         names = [overview_name(photo.record.path) for photo in material.photos]
         for photo in material.photos:
             names += [close_up_name(photo.record.path, one.number) for one in photo.seen[:CLOSE_UPS]]
-        self.share = budget_share((material.folder / name for name in names), _BUDGET)
+        self.share = budget_share((self.folder / name for name in names if self._is_drawn(name)), _BUDGET)
 
     def blocks(self, photo: InspectedPhoto) -> Iterator[Block]:
         """Yield the blocks of one photo."""
@@ -96,11 +103,15 @@ class _PhotoPages:
         if not photo.seen:
             yield self._nothing_found(photo)
         alt = f"Photo {photo.number} with {len(photo.seen)} numbered findings"
-        yield Pictures([self._picture(overview_name(photo.record.path), alt)], tallest=_TALLEST)
+        overview = overview_name(photo.record.path)
+        if self._is_drawn(overview):
+            yield Pictures([self._picture(overview, alt)], tallest=_TALLEST)
+        else:
+            yield Callout("The photo is missing or has changed since its inspection, so it is not shown.")
         if photo.seen:
             yield self._table(photo)
-            close = [self._close_up(photo, one) for one in photo.seen[:CLOSE_UPS]]
-            yield Pictures(close, pairs=True)
+            if close := [self._close_up(photo, one) for one in self._drawn(photo)]:
+                yield Pictures(close, pairs=True)
 
     def _about(self, photo: InspectedPhoto) -> str:
         record = photo.record
@@ -151,6 +162,15 @@ class _PhotoPages:
         ]
         return max(before, key=lambda other: other.visit, default=None)
 
+    def _is_drawn(self, name: str) -> bool:
+        """Return whether a picture exists: it cannot be drawn if its photo is missing or has changed."""
+        return (self.folder / name).is_file()
+
+    def _drawn(self, photo: InspectedPhoto) -> list[Seen]:
+        """Return the worst findings that have a close-up."""
+        worst = photo.seen[:CLOSE_UPS]
+        return [one for one in worst if self._is_drawn(close_up_name(photo.record.path, one.number))]
+
     def _close_up(self, photo: InspectedPhoto, one: Seen) -> Picture:
         width = size_text(one, "width_max", self.units)
         caption = f"**No. {one.number}**, {one.outcome}: {kind_text(one)}, largest width {width}"
@@ -158,5 +178,4 @@ class _PhotoPages:
         return self._picture(name, f"Context and close-up of finding {one.number}", caption)
 
     def _picture(self, name: str, alt: str, caption: str = "") -> Picture:
-        content = read_picture(self.material.folder / name, self.share)
-        return Picture(content, name.rpartition("/")[2], alt, caption)
+        return Picture(read_picture(self.folder / name, self.share), name, alt, caption)

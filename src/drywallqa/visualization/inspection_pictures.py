@@ -37,7 +37,7 @@ from drywallqa.visualization.scale_bar import draw_scale_bar, round_length
 
 WORST_FIRST = tuple(reversed(OUTCOME_ORDER))
 PICTURES = "pictures"
-"""Name of the folder of the pictures in the folder of results."""
+"""Name of the folder in the folder of results that contains a folder of pictures for each visit."""
 CLOSE_UPS = 20
 """Number of findings per photo that get a close-up."""
 _SIDES = (960, 1600)  # px, shortest and longest side of an overview; small photos are enlarged
@@ -92,14 +92,22 @@ def badness(one: Seen) -> tuple[int, float, int]:
     return WORST_FIRST.index(one.outcome), -largest, one.number
 
 
+def picture_folder(results: Path, visit: int) -> Path:
+    """Return the folder of a visit's pictures in the folder of results.
+
+    Photos of two visits can have the same name, so each visit has a folder.
+    """
+    return results / PICTURES / f"visit-{visit}"
+
+
 def overview_name(photo: str) -> str:
-    """Return the path of a photo's overview, relative to the folder of results."""
-    return f"{PICTURES}/{_stem(photo)}.overview.jpg"
+    """Return the file name of a photo's overview."""
+    return f"{_stem(photo)}.overview.jpg"
 
 
 def close_up_name(photo: str, number: int) -> str:
-    """Return the path of a finding's close-up on one photo, relative to the folder of results."""
-    return f"{PICTURES}/{_stem(photo)}.finding-{number}.jpg"
+    """Return the file name of a finding's close-up on one photo."""
+    return f"{_stem(photo)}.finding-{number}.jpg"
 
 
 def _stem(photo: str) -> str:
@@ -120,7 +128,7 @@ def write_inspection_pictures(
         photo: The photo as viewed, RGB uint8 [H,W,3].
         record: The record of the photo, for its path and scale.
         seen: Findings on the photo, the worst first, as `seen_on` returns them.
-        folder: Folder of the results.
+        folder: Folder of the pictures of the photo's visit.
         system: Units of the scale bars.
 
     Raises:

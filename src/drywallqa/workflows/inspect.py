@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from drywallqa.errors import ConfigError
+from drywallqa.errors import ConfigError, DataError, OutputError
 from drywallqa.files import check_folder
 from drywallqa.imaging.photo_search import absolute_path, folder_below
 from drywallqa.inference.batch_run import segment_plan
@@ -81,7 +81,8 @@ class InspectSummary:
         outcome: The worst verdict of the visit.
         report: The files of the report.
         measuring_seconds: Processor time for measuring; skipped photos cost none.
-        problems: A sentence for each stored review that no longer fits its photo.
+        problems: A sentence for each stored review that no longer fits its photo, and for each folder that
+            was not searched because it contains the results of an inspection.
     """
 
     ledger: Ledger
@@ -122,7 +123,7 @@ def inspect(
         RuleError: The rule set is wrong.
         ReviewError: A review does not fit the inspection.
         PromptError: A prompt cannot be used.
-        DataError: The earlier inspection cannot be read.
+        DataError: The earlier inspection cannot be read, or there is no photo.
         MissingExtraError: The scale, the PDF or a second visit needs a package that is not installed.
         OutputError: The results cannot be written.
     """
@@ -138,6 +139,10 @@ def inspect(
         visit = replace(visit, folder=relative_path(plan.base, folder))
     reader = PhotoReader(plan, visit, options.scale, ledger, segmenter.bundle)
     on_start(len(plan.items))
+    problems = [
+        f"{path} contains the results of an inspection, so it was not searched for photos"
+        for path in plan.inspections
+    ]
     photos: list[PhotoResult] = []
     failed = 0
     for segmented in segment_plan(segmenter, plan):
@@ -145,9 +150,10 @@ def inspect(
         on_outcome(outcome)
         failed += outcome.error is not None
         photos += [photo] if photo else []
+    if not plan.items:
+        raise DataError(_nothing_to_inspect(problems))
     ledger = record_photos(ledger, visit, photos, folder)
     ledger = replace(ledger, name=options.title or ledger.name or plan.base.name)
-    problems: list[str] = []
     ledger = _reviewed(ledger, folder, rule_set, options, measuring, problems.append)
     ledger = judge_ledger(ledger, rule_set, absent_of(ledger), options.report.units)
     report = write_inspection(ledger, rule_set, folder, options.report, options.pdf, on_picture)
@@ -155,6 +161,10 @@ def inspect(
         ledger, folder, len(photos), failed, summarise_verdicts(ledger).outcome, tuple(report),
         measuring.seconds, tuple(problems),
     )  # fmt: skip
+
+
+def _nothing_to_inspect(problems: Sequence[str]) -> str:
+    return "; ".join(["no photo was found, so nothing was inspected", *problems])
 
 
 def _visit_of(ledger: Ledger, bundle: RunnableBundle, options: InspectOptions) -> Visit:
@@ -192,7 +202,13 @@ def _plan(
     Raises:
         PromptError: A prompt cannot be used.
         ConfigError: An option does not fit the photos.
+        OutputError: The folder of results is also a folder of photos.
     """
+    if any(absolute_path(path) == absolute_path(folder) for path in paths):
+        raise OutputError(
+            f"{folder} cannot contain both the photos and the results; choose another --out, such as "
+            f"{folder / 'inspection'}"
+        )
     outlines = replace(options.segment, mask=OUTLINE, band=None)
     run = RunOptions(outlines, options.overwrite, True, measuring.outputs, index=False)
     prompts = options.prompts or default_prompts(bundle)
@@ -243,6 +259,7 @@ def _reviewed(
     path, visit = options.reviews or folder / REVIEWS, ledger.visits[-1]
     rules = [rule.id for rule in rule_set.rules]
     measurer = DrawnOutlines(ledger, folder, measuring)
-    context = ReviewContext(measurer.measure, rules, f"{visit.date}T00:00:00+00:00", on_problem)
+    concepts = measuring.concepts | visit.thresholds.keys()
+    context = ReviewContext(measurer.measure, rules, concepts, f"{visit.date}T00:00:00+00:00", on_problem)
     missing = options.reviews is None and not path.exists()
     return apply_reviews(ledger, [] if missing else read_reviews(path, visit.reviewer), context)

@@ -19,6 +19,7 @@ from drywallqa.imaging.line_search import paint_lines
 from drywallqa.imaging.mask_files import encode_mask
 from drywallqa.imaging.photos import read_photo
 from drywallqa.imaging.straight_lines import StraightLine
+from drywallqa.inference.manifest import Record
 from drywallqa.inference.outputs import Output
 from drywallqa.inference.plan import PhotoOutcome, PlannedPhoto, RunPlan
 from drywallqa.inference.prediction import Prediction
@@ -44,11 +45,13 @@ class Measuring:
     """Measures the findings of predictions while the photos are segmented.
 
     Attributes:
+        concepts: The concepts that the model knows.
         outputs: The kinds of files that measuring writes for each photo and prompt.
         seconds: Processor time that measuring took so far.
     """
 
     def __init__(self, bundle: RunnableBundle) -> None:
+        self.concepts = set(bundle.concepts)
         self._straight = {name for name, settings in bundle.concepts.items() if settings.straight}
         self._lock = threading.Lock()
         self.seconds = 0.0
@@ -192,7 +195,7 @@ class PhotoReader:
                 )
                 outcome = replace(outcome, error=error)
             return outcome, None
-        record = PhotoRecord(path, place.id, digest, refused=str(outcome.error))
+        record = PhotoRecord(path, place.id, digest, refused=_without_path(str(outcome.error), item.path))
         return outcome, PhotoResult(record, place)
 
     def _measured(
@@ -201,11 +204,11 @@ class PhotoReader:
         about, visit = outcome.records[0], self._visit
         scale, problem = self._scale_or_problem(item.path, found)
         refused = "; ".join(remark for sightings in found.values() for remark in sightings.remarks)
-        limit = detection_limit(self._bundle.name, self._bundle.window, about["height"], about["width"])
+        quality = tuple(dict.fromkeys(note for record in outcome.records for note in record["quality"]))
+        limit = None if quality or "crack" not in found else self._detection_limit(about)
         record = PhotoRecord(
-            path, place.id, about["source_sha256"], about["width"], about["height"],
-            tuple(dict.fromkeys(note for record in outcome.records for note in record["quality"])),
-            scale_record(scale) if scale else None, limit.high if limit else None, refused=refused,
+            path, place.id, about["source_sha256"], about["width"], about["height"], quality,
+            scale_record(scale) if scale else None, limit, refused=refused,
             notes=(problem,) if problem else (),
         )  # fmt: skip
         if refused or problem:
@@ -229,11 +232,8 @@ class PhotoReader:
         earlier = self._earlier.get(record.path)
         if earlier is None or outcome.status != "skipped" or not self._same_model:
             return False
-        return (earlier.digest, earlier.scale, earlier.refused) == (
-            record.digest,
-            record.scale,
-            record.refused,
-        )
+        scale = record.scale if self._scale.has_source else earlier.scale  # without a source, it stays
+        return (earlier.digest, earlier.scale, earlier.refused) == (record.digest, scale, record.refused)
 
     def _scale_or_problem(self, path: Path, found: dict[str, Sightings]) -> tuple[Scale | None, str]:
         try:
@@ -241,7 +241,16 @@ class PhotoReader:
         except MissingExtraError:
             raise
         except DrywallQAError as error:
-            return None, f"no scale was found, so sizes are in pixels only: {error}"
+            reason = _without_path(str(error), path)
+            return None, f"no scale was found, so sizes are in pixels only: {reason}"
+
+    def _detection_limit(self, about: Record) -> float | None:
+        """Return the narrowest width in px that is surely found; None if it is unknown for these options."""
+        options = self._plan.options.segment
+        if options.threshold != "auto" or options.scale != "auto":
+            return None
+        limit = detection_limit(self._bundle.name, self._bundle.window, about["height"], about["width"])
+        return limit.high if limit else None
 
     def _scale_of(self, path: Path, found: dict[str, Sightings]) -> Scale | None:
         joints = [
@@ -259,6 +268,11 @@ def place_of(folder: str, base: Path) -> Place:
     if not folder:
         return Place(HERE, wall=base.name)
     return Place(folder, room, wall) if room else Place(folder, wall)
+
+
+def _without_path(error: str, path: Path) -> str:
+    """Return an error without the path of its photo, which can contain folders of this machine."""
+    return error.removeprefix(f"{path}: ")
 
 
 def _digest_of(path: Path) -> str:

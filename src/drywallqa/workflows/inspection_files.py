@@ -12,6 +12,7 @@ from pathlib import Path
 
 from drywallqa.background import map_in_threads
 from drywallqa.files import file_digest, json_bytes, write_whole
+from drywallqa.imaging.photo_search import INSPECTION
 from drywallqa.imaging.photos import read_photo
 from drywallqa.inspection.finding_geojson import write_findings_geojson
 from drywallqa.inspection.finding_tables import write_findings_csv, write_findings_parquet
@@ -25,16 +26,16 @@ from drywallqa.reports.inspection_material import ReportOptions
 from drywallqa.reports.inspection_report import write_inspection_report
 from drywallqa.visualization.inspection_pictures import (
     CLOSE_UPS,
-    PICTURES,
     Seen,
     close_up_name,
     overview_name,
+    picture_folder,
     seen_on,
     write_inspection_pictures,
 )
 
-LEDGER, REVIEWS = "inspection.json", "reviews.csv"
-_DRAWN = f"{PICTURES}/drawn.json"
+LEDGER, REVIEWS = INSPECTION, "reviews.csv"
+_DRAWN = "drawn.json"
 _MOST_PHOTOS = 2  # photos in memory while pictures are drawn
 
 
@@ -84,8 +85,9 @@ def _draw_pictures(
     ledger: Ledger, folder: Path, units: System, on_picture: Callable[[int, int], None]
 ) -> None:
     """Draw the pictures of the newest visit's photos, and remember from what they were drawn."""
-    visit, drawn = ledger.visits[-1], _read_drawn(folder)
-    base = folder / visit.folder
+    visit = ledger.visits[-1]
+    base, folder = folder / visit.folder, picture_folder(folder, visit.number)
+    drawn = _read_drawn(folder)
     todo, keys = [], {}
     for record in visit.photos:
         if not record.refused:
