@@ -87,10 +87,17 @@ def test_refused__the_same_visit_twice(tmp_path: Path) -> None:
         compare_visits(before, copy, tmp_path / "out")
 
 
+def test_refused__the_later_visit_first(tmp_path: Path) -> None:
+    before = write_visit(tmp_path / "a", [(LINE, 4.0)])
+    after = write_visit(tmp_path / "b", [(LINE, 4.0)], shift=SHIFT, date="2026-12-01")
+    with pytest.raises(DataError, match="pass the earlier inspection first"):
+        compare_visits(after, before, tmp_path / "out")
+
+
 def test_refused__results_into_an_inspection(tmp_path: Path) -> None:
     before = write_visit(tmp_path / "a", [(LINE, 3.0)])
     after = write_visit(tmp_path / "b", [(LINE, 3.0)], shift=SHIFT)
-    with pytest.raises(OutputError, match="contains one of the two inspections"):
+    with pytest.raises(OutputError, match="is one of the two visits"):
         compare_visits(before, after, after)
 
 

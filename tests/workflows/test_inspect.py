@@ -160,6 +160,12 @@ def test_inspect__a_new_visit_keeps_the_earlier_one(tmp_path: Path, segmenter: S
     assert (tmp_path / "out" / "visit-2" / "bath" / "c__crack.png").is_file()
 
 
+def test_inspect__a_later_visit_has_no_earlier_date(tmp_path: Path, segmenter: Segmenter) -> None:
+    inspect(site(tmp_path / "march"), tmp_path / "out", segmenter)
+    with pytest.raises(ConfigError, match="2026-11-29 is before visit 1 on 2026-11-30"):
+        inspect(tmp_path / "march", tmp_path / "out", segmenter, replace(DAY, visit="new", date="2026-11-29"))
+
+
 def test_inspect__a_bad_photo_costs_one_line(tmp_path: Path, segmenter: Segmenter) -> None:
     (site(tmp_path / "site") / "bath" / "bad.jpg").write_bytes(b"nothing")
     summary, outcomes = inspect(tmp_path / "site", tmp_path / "out", segmenter)

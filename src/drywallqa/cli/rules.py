@@ -15,7 +15,8 @@ def rules(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NAME|NAME:RULE|FILE]", help="A rule set to show, or a YAML file to check and show."
+            metavar="[NAME|FILE]",
+            help="A rule set to show, one of its rules (NAME:RULE), or a YAML file to check and show.",
         ),
     ] = None,
 ) -> None:

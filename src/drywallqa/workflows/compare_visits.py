@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from drywallqa.errors import DataError
+from drywallqa.errors import DataError, OutputError
 from drywallqa.files import check_folder, json_bytes, write_whole
 from drywallqa.imaging.photo_search import absolute_path
 from drywallqa.inference.segmenter import Segmenter
@@ -81,6 +81,8 @@ def compare_visits(
         MissingExtraError: OpenCV is not installed.
         OutputError: The results cannot be written.
     """
+    if absolute_path(out) in (absolute_path(before), absolute_path(after)):
+        raise OutputError(f"{out} is one of the two visits; choose another --out")
     folder = check_folder(out)
     first = _opened(Path(before), folder / "before", options, segmenter, on_step)
     second = _opened(Path(after), folder / "after", options, segmenter, on_step)

@@ -171,7 +171,7 @@ def _visit_of(ledger: Ledger, bundle: RunnableBundle, options: InspectOptions) -
     """Return the visit to record, without its photos.
 
     Raises:
-        ConfigError: The date is not a date, or the visit is unknown.
+        ConfigError: The date is not a date or is before an earlier visit, or the visit is unknown.
     """
     if options.visit not in ("last", "new"):
         raise ConfigError(f"the visit '{options.visit}' is unknown; choose last or new")
@@ -182,9 +182,15 @@ def _visit_of(ledger: Ledger, bundle: RunnableBundle, options: InspectOptions) -
         date.fromisoformat(day)
     except ValueError as error:
         raise ConfigError(f"the date '{day}' is not a date; write it as YYYY-MM-DD") from error
+    number = last.number + 1 if new else last.number
+    before = [one for one in ledger.visits if one.number < number and one.date > day]
+    if before:
+        raise ConfigError(
+            f"the date {day} is before visit {before[-1].number} on {before[-1].date}; pass --date"
+        )
     kept = "" if new else last.reviewer
     return Visit(
-        number=last.number + 1 if new else last.number,
+        number=number,
         date=day,
         reviewer=kept if options.reviewer is None else options.reviewer,
         model=f"{bundle.name} {bundle.version}",

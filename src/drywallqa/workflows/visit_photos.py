@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from drywallqa.errors import DataError, OutputError, PhotoError
+from drywallqa.errors import DataError, PhotoError
 from drywallqa.files import file_digest
 from drywallqa.imaging.photo_search import absolute_path
 from drywallqa.imaging.photos import check_readable_file, read_photo
@@ -109,14 +109,18 @@ def check_different(before: InspectedVisit, after: InspectedVisit, out: Path) ->
     """Check that two visits are two visits.
 
     Raises:
-        DataError: Both are the same inspection, or have the same photos.
-        OutputError: The results would overwrite an inspection.
+        DataError: Both are the same inspection, have the same photos, or are in the wrong order. The date of
+            photos that were inspected only for the comparison, below `out`, says nothing about their order.
     """
     folders = [absolute_path(one.folder) for one in (before, after)]
     if folders[0] == folders[1]:
         raise DataError(f"{before.folder} was given twice; pass the folders of two inspections")
-    if absolute_path(out) in folders:
-        raise OutputError(f"{out} contains one of the two inspections; choose another --out")
+    given = not any(folder.is_relative_to(absolute_path(out)) for folder in folders)
+    if given and before.visit.date > after.visit.date:
+        raise DataError(
+            f"{before.folder} was inspected on {before.visit.date}, after {after.folder} on "
+            f"{after.visit.date}; pass the earlier inspection first"
+        )
     if {one.digest for one in before.photos} == {one.digest for one in after.photos}:
         raise DataError(f"{before.folder} and {after.folder} show the same photos; pass photos of two visits")
 
