@@ -21,11 +21,13 @@ from PIL import Image
 import drywallqa
 from drywallqa.imaging import mask_files, photos
 from drywallqa.inference.plan import RunOptions
+from drywallqa.inference.queries import SegmentOptions
 from drywallqa.processors import available_threads
 from drywallqa.synthetic.walls import render_wall
 from drywallqa.workflows.segment import segment_into
 
 PROMPTS = ["segment crack", "segment taping area"]
+OUTLINES = SegmentOptions(mask="outline")
 
 
 def processor_time(work: Callable[[], object]) -> float:
@@ -66,11 +68,13 @@ def measure(paths: list[Path], place: Path) -> None:
     """Measure and print the processor times and the wall time."""
     segmenter = drywallqa.load()
     arrays = [photos.read_photo(path) for path in paths]
-    answers = [segmenter.segment(array, PROMPTS, keep_probability=False) for array in arrays]
+    answers = [
+        segmenter.segment(array, PROMPTS, keep_probability=False, options=OUTLINES) for array in arrays
+    ]
 
     def model() -> None:
         for array in arrays:
-            segmenter.segment(array, PROMPTS, keep_probability=False)
+            segmenter.segment(array, PROMPTS, keep_probability=False, options=OUTLINES)
 
     def files() -> None:
         (place / "alone").mkdir()
@@ -83,7 +87,7 @@ def measure(paths: list[Path], place: Path) -> None:
 
     parts = {"model": processor_time(model), "reading and writing": processor_time(files)}
     begun = time.perf_counter()
-    segment_into(segmenter, paths, PROMPTS, place / "results", RunOptions(index=False))
+    segment_into(segmenter, paths, PROMPTS, place / "results", RunOptions(OUTLINES, index=False))
     wall, cores = time.perf_counter() - begun, available_threads()
     for name, seconds in parts.items():
         print(f"{name}: {1e3 * seconds / len(paths):.1f} ms of processor time per photo")

@@ -30,6 +30,7 @@ from drywallqa import load
 from drywallqa.backend import Backend, Features, Float
 from drywallqa.datasets import dataset
 from drywallqa.datasets.mosaics import mosaic, one_per_source_photo
+from drywallqa.inference.queries import SegmentOptions
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.inference.tiles import TileGrid
 from drywallqa.inference.wrapped_model import WrappedModel
@@ -76,6 +77,11 @@ class Tally:
         }
 
 
+def outlines(scale: str = "auto") -> SegmentOptions:
+    """Return options for outlines, which are compared with generous labels."""
+    return SegmentOptions(scale=scale, mask="outline")
+
+
 def forced(segmenter: Segmenter, data, most: int) -> dict:
     """Cut photos into tiles that are hardly larger than the window, and compare them with whole photos."""
     whole, tiled = Tally("fit"), Tally("tiles at native pixels")
@@ -84,8 +90,8 @@ def forced(segmenter: Segmenter, data, most: int) -> dict:
         photo, truth = data.read_photo(sample), data.read_mask(sample, "crack")
         if not truth.any():
             continue
-        whole.add(segmenter.segment(photo, PROMPTS[0], scale="fit")[0].mask, truth)
-        (answer,) = segmenter.segment(photo, PROMPTS[0], scale="native")
+        whole.add(segmenter.segment(photo, PROMPTS[0], options=outlines("fit"))[0].mask, truth)
+        (answer,) = segmenter.segment(photo, PROMPTS[0], options=outlines("native"))
         tiled.add(answer.mask, truth)
         grid = TileGrid.over(*photo.shape[:2], 1.0, segmenter.bundle.window)
         for name, values in bend(answer.probability, grid).items():
@@ -122,7 +128,7 @@ def mosaics(segmenter: Segmenter, data, count: int, seed: int = 0) -> dict:
         share = 2 / 3 if number < count else 0.0
         photo, truth = mosaic(data, drawn(cracks, boards, share, generator), CELLS[1])
         for tally in tallies:
-            mask = segmenter.segment(photo, PROMPTS[0], scale=tally.name, keep_probability=False)[0].mask
+            mask = segmenter.segment(photo, PROMPTS[0], options=outlines(tally.name))[0].mask
             tally.add(mask, truth)
     return {"cells": "×".join(map(str, CELLS[::-1])), "rows": [tally.row() for tally in tallies]}
 
@@ -148,7 +154,7 @@ def walls(segmenter: Segmenter, count: int) -> dict:
         options = WallOptions(surface, objects=(), crack_width=width)
         wall = render_wall(number, TWELVE, kind, options)
         for tally in tallies:
-            mask = segmenter.segment(wall.photo, PROMPTS[0], scale=tally.name, keep_probability=False)[0].mask
+            mask = segmenter.segment(wall.photo, PROMPTS[0], options=outlines(tally.name))[0].mask
             tally.add(mask, wall.masks[CRACK])
     return {"truth": "the crack's own pixels", "rows": [tally.row() for tally in tallies]}
 
@@ -159,11 +165,12 @@ from pathlib import Path
 import drywallqa
 bundle = None if sys.argv[1] == "default" else sys.argv[1]
 segmenter = drywallqa.load(bundle)
+options = drywallqa.SegmentOptions(mask="outline")
 segmenter.segment(np.zeros((64, 64, 3), np.uint8), ["segment crack", "segment taping area"])
 photo = np.load(sys.argv[2])
 before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
 prompts = ["segment crack", "segment taping area"]
-segmenter.segment(photo, prompts, keep_probability=False)
+segmenter.segment(photo, prompts, keep_probability=False, options=options)
 # peak memory of this process only; ru_maxrss also counts the memory of its parent
 print(before, int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 2**10)
 """
@@ -198,14 +205,14 @@ def overhead(segmenter: Segmenter, photo: np.ndarray) -> dict:
     bundle, backend = segmenter.bundle, segmenter.open()
     counting = Counting(backend)
     watched = Segmenter(WrappedModel.around(bundle, counting))
-    watched.segment(photo, PROMPTS, keep_probability=False)
+    watched.segment(photo, PROMPTS, keep_probability=False, options=outlines())
     embeddings = backend.encode_prompts(PROMPTS)
     tiles = TileGrid.over(*TWELVE, 1.0, bundle.window).cut(photo, 0, [0] * BATCH)
     one = backend.encode_image(tiles[:1])
     whole, bare = [], []
     for _ in range(3):
         start = time.perf_counter()
-        segmenter.segment(photo, PROMPTS, keep_probability=False)
+        segmenter.segment(photo, PROMPTS, keep_probability=False, options=outlines())
         whole.append(time.perf_counter() - start)
         start = time.perf_counter()
         for _ in range((counting.encoded + 1) // BATCH):

@@ -38,7 +38,11 @@ import sys, time
 import numpy, drywallqa
 photo, prompts = numpy.load("../photo.npy"), sys.argv[3].split("|")
 segmenter = drywallqa.load(threads=int(sys.argv[1]), profile=sys.argv[2])
-segment = lambda count: segmenter.segment(photo, prompts[:count], keep_probability=False)
+try:
+    more = {"options": drywallqa.SegmentOptions(mask="outline")}
+except (AttributeError, TypeError):  # older versions know only outlines
+    more = {}
+segment = lambda count: segmenter.segment(photo, prompts[:count], keep_probability=False, **more)
 """
 CLIPSEG = """
 import sys, time

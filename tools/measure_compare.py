@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 
 from drywallqa import load
+from drywallqa.inference.queries import SegmentOptions
 from drywallqa.inspection.alignment import align
 from drywallqa.inspection.alignment_features import find_features
 from drywallqa.inspection.finding_overlap import LinePath, overlap_length, path_of
@@ -153,7 +154,7 @@ def ledger_of(shot: Shot, path: str, segmenter) -> Ledger:
 def outline_of(shot: Shot, segmenter) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the model's outline and probability, or the true mask made three times too wide."""
     if segmenter is not None:
-        (answer,) = segmenter.segment(shot.pixels, "segment crack")
+        (answer,) = segmenter.segment(shot.pixels, "segment crack", options=SegmentOptions(mask="outline"))
         return answer.mask, answer.probability
     distance = cv2.distanceTransform(shot.mask.astype(np.uint8), cv2.DIST_L2, 5)
     outline = np.zeros(PHOTO, np.uint8)

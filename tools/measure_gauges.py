@@ -31,7 +31,7 @@ EYE_SIGMA = 0.5  # px, of a width that was read by eye
 def outline_of(path: Path, photo: NDArray[np.uint8], kind: str) -> NDArray[np.bool_]:
     """Return the outline of the photo's cracks, bool [H,W]."""
     if kind == "model":
-        return load().segment(photo, "segment crack")[0].mask
+        return load().segment(photo, "segment crack")[0].outline
     with open_picture(path.parents[1] / "masks" / f"{path.stem}.png") as picture:
         label = np.asarray(picture.convert("L")) > 127
     return dilate(label, max(1, round(mean_width(label))))

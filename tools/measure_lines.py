@@ -2,6 +2,9 @@
 
     python tools/measure_lines.py --part dev [--sets concrete-cc0 tiles] [--data ../shared/data/elsewhere]
         [--overlays OUT] [--model BUNDLE]
+    python tools/measure_lines.py --rendered 60
+
+With --rendered, the photos are rendered walls with cracks, and the labels are the cracks' true pixels.
 
 The folder has SET/images, SET/masks and split.csv with the columns set, file and part. The model segments
 each photo once. Three masks are scored: the outline, the pruned skeleton of the outline (its width is 1 px,
@@ -16,6 +19,7 @@ import argparse
 import csv
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -30,20 +34,44 @@ from drywallqa.imaging.mask_files import read_mask
 from drywallqa.imaging.morphology import dilate, mean_width, skeletonise
 from drywallqa.imaging.path_search import count_neighbours
 from drywallqa.imaging.photos import read_photo
+from drywallqa.inference.queries import SegmentOptions
 from drywallqa.metrics import FALSE_ALARM_SHARE, LineScore
+from drywallqa.synthetic.surfaces import BOARDS, JOINTED, WALLS
+from drywallqa.synthetic.walls import WallOptions, render_wall
 
 Mask = NDArray[np.bool_]
+_FIRST_SEED = 170_000  # of the rendered walls
 NAMES = ("outline", "pruned skeleton", "crack mask")
 
 
-def photos_of(data: Path, part: str, sets: list[str]) -> Iterator[tuple[str, Path, Path]]:
-    """Yield the set, the photo and the label file of each photo in a part."""
+@dataclass(frozen=True)
+class Shot:
+    """A photo uint8 [H,W,3] with its set, its name and its label [H,W], or None without a label."""
+
+    group: str
+    name: str
+    photo: NDArray[np.uint8]
+    label: Mask | None
+
+
+def rendered_walls(count: int) -> Iterator[Shot]:
+    """Yield rendered walls with cracks, one surface after the other."""
+    surfaces = (*BOARDS, *WALLS, *JOINTED)
+    for number in range(count):
+        name = surfaces[number % len(surfaces)]
+        wall = render_wall(_FIRST_SEED + number, kind="crack", options=WallOptions(surface=name))
+        yield Shot(f"rendered {name}", str(number), wall.photo, wall.masks["crack"])
+
+
+def photos_of(data: Path, part: str, sets: list[str]) -> Iterator[Shot]:
+    """Yield the photos of a part."""
     with (data / "split.csv").open(encoding="utf-8", newline="") as stream:
         for row in csv.DictReader(stream):
             if row["part"] == part and (not sets or row["set"] in sets):
                 name = Path(row["file"]).name
                 label = data / row["set"] / "masks" / f"{Path(name).stem}.png"
-                yield row["set"], data / row["set"] / "images" / name, label
+                photo = read_photo(data / row["set"] / "images" / name)
+                yield Shot(row["set"], Path(name).stem, photo, read_mask(label) if label.exists() else None)
 
 
 def draw(photo: NDArray[np.uint8], outline: Mask, crack: Mask, label: Mask | None, path: Path) -> None:
@@ -114,25 +142,35 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data/elsewhere"))
     parser.add_argument("--part", default="dev")
+    parser.add_argument("--rendered", type=int, help="number of rendered walls, instead of the photos")
     parser.add_argument("--sets", nargs="*", default=[])
     parser.add_argument("--model")
     parser.add_argument("--overlays", type=Path)
     chosen = parser.parse_args()
-    segmenter, tallies = load(chosen.model), {}
-    for name, path, label_path in photos_of(chosen.data, chosen.part, chosen.sets):
-        tally = tallies.setdefault(name, Tally())
-        photo, start = read_photo(path), time.process_time()
-        prediction = segmenter.segment(photo, "segment crack")[0]
+    segmenter, everything = load(chosen.model), Tally()
+    tallies: dict[str, Tally] = {}
+    shots = rendered_walls(chosen.rendered) if chosen.rendered else photos_of(
+        chosen.data, chosen.part, chosen.sets
+    )  # fmt: skip
+    for shot in shots:
+        start = time.process_time()
+        prediction = segmenter.segment(shot.photo, "segment crack", options=SegmentOptions(mask="outline"))[0]
         middle = time.process_time()
-        outline, label = prediction.mask, read_mask(label_path) if label_path.exists() else None
-        crack = find_lines(photo, outline, prediction.probability).mask
-        tally.segmenting += middle - start
-        tally.searching += time.process_time() - middle
-        tally.add((outline, pruned_skeleton(outline), crack), label)
+        outline = prediction.mask
+        crack = find_lines(shot.photo, outline, prediction.probability).mask
+        end, pruned = time.process_time(), pruned_skeleton(outline)
+        for tally in (tallies.setdefault(shot.group, Tally()), everything):
+            tally.segmenting += middle - start
+            tally.searching += end - middle
+            tally.add((outline, pruned, crack), shot.label)
         if chosen.overlays:
             chosen.overlays.mkdir(parents=True, exist_ok=True)
-            draw(photo, outline, crack, label, chosen.overlays / f"{name}-{path.stem}.jpg")
-    print(f"Part {chosen.part}, {date.today()}, {describe_machine()}\n")
+            path = chosen.overlays / f"{shot.group}-{shot.name}.jpg"
+            draw(shot.photo, outline, crack, shot.label, path)
+    if chosen.rendered:
+        tallies["rendered"] = everything
+    shown = "Rendered walls" if chosen.rendered else f"Part {chosen.part}"
+    print(f"{shown}, {date.today()}, {describe_machine()}\n")
     print(
         "| set | photos | mask | line F1 (recall, precision) | width ratio, median | CPU s: model + lines |"
     )

@@ -1,4 +1,4 @@
-"""What `evaluate` counts is what `segment` writes, to the pixel, however a photo is shown and run."""
+"""What `evaluate` counts is what `segment --mask outline` writes, to the pixel, however a photo is run."""
 
 import csv
 import importlib.util
@@ -81,7 +81,12 @@ def test_evaluate__counts_are_those_of_the_files_that_segment_writes(
     asked = [argument for prompt in PROMPTS for argument in ("--prompt", prompt)]
     model = ["--model", SHIPPED[bundle], *asked, *options, "--quiet"]
     photos = str(data / "photos" / "walls")
-    assert cli.main(["segment", photos, "--out", str(tmp_path / "masks"), "--no-index", *model]) == 0
+    assert (
+        cli.main(
+            ["segment", photos, "--out", str(tmp_path / "masks"), "--no-index", "--mask", "outline", *model]
+        )
+        == 0
+    )
     assert cli.main(["evaluate", "--data", str(data), "--out", str(tmp_path / "figures"), *model]) == 0
     found = counted(tmp_path / "figures")
     assert found == written(data, tmp_path / "masks")

@@ -27,21 +27,23 @@ def segment(photo: Path, out: Path, prompt: str, *options: str) -> tuple[np.ndar
 
 
 def test_segment__writes_the_cracks_own_pixels(photo: Path, tmp_path: Path) -> None:
-    outline, plain = segment(photo, tmp_path / "outline", "segment crack")
-    crack, record = segment(photo, tmp_path / "crack", "segment crack", "--mask", "crack")
+    outline, plain = segment(photo, tmp_path / "outline", "segment crack", "--mask", "outline")
+    crack, record = segment(photo, tmp_path / "crack", "segment crack")
     assert outline.any()
     assert crack.any()
     assert crack.sum() < 0.7 * outline.sum()
     assert (plain["mask_kind"], record["mask_kind"]) == ("outline", "crack")
     assert "kind crack" in record["settings"]
+    assert plain["unseen"] is None
+    assert 0 <= record["unseen"] < 1
     assert record["area"] == pytest.approx(crack.mean())
 
 
 def test_segment__does_not_take_an_outline_for_a_finished_crack_mask(
     photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    segment(photo, tmp_path, "segment crack")
-    options = ["--prompt", "segment crack", "--out", str(tmp_path), "--mask", "crack", "--quiet"]
+    segment(photo, tmp_path, "segment crack", "--mask", "outline")
+    options = ["--prompt", "segment crack", "--out", str(tmp_path), "--quiet"]
     assert main(["segment", str(photo), *options]) == 3
     assert "made from other settings" in capsys.readouterr().err
 

@@ -71,11 +71,12 @@ def segment(
         str,
         typer.Option(
             "--mask",
-            metavar="outline|crack|band",
+            metavar="auto|outline|crack|band",
             help="What the masks show. outline: the pixels that the model marks. crack: the crack's own "
-            "pixels. band: a band along the lines of a joint or crack.",
+            "pixels. band: a band along the lines of a joint or crack. auto: crack for cracks, and outline "
+            "for joints.",
         ),
-    ] = "outline",
+    ] = "auto",
     band: Annotated[
         str | None,
         typer.Option(

@@ -215,7 +215,7 @@ def _measure_agreement(
     refused = tuple(phrase for phrase in phrasings if phrase not in kept)
     rows = []
     if len(kept) > 1:
-        queries = segmenter.ask(kept)
+        queries = segmenter.ask_for((phrase, concept) for phrase in kept)
         for sample in shown:
             if sample.labels.get(concept):
                 masks = [each.mask for each in segmenter.answer(shown.read_photo(sample), queries)]

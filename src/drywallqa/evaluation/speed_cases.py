@@ -19,6 +19,8 @@ from drywallqa.bundle.bundle import Bundle
 from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.errors import DrywallQAError
 from drywallqa.evaluation.measure import Evaluator, measure_pairs
+from drywallqa.inference.mask_kinds import OUTLINE
+from drywallqa.inference.queries import SegmentOptions
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.onnx_session import FAST, RuntimeOptions
 from drywallqa.processors import available_threads
@@ -158,9 +160,14 @@ def measure_cases(
 
 def _work(segmenter: Segmenter, case: SpeedCase, photo: Photo) -> Callable[[], object]:
     prompts, photos = list(PROMPTS[: case.prompts]), [photo] * case.batch
+    options = SegmentOptions(mask=OUTLINE)
     if case.batch == 1:
-        return lambda: segmenter.segment(photo, prompts, keep_probability=False)
-    return lambda: [*segmenter.segment_many(photos, prompts, batch_size=case.batch, keep_probability=False)]
+        return lambda: segmenter.segment(photo, prompts, keep_probability=False, options=options)
+    return lambda: [
+        *segmenter.segment_many(
+            photos, prompts, batch_size=case.batch, keep_probability=False, options=options
+        )
+    ]
 
 
 def time_repeatedly(work: Callable[[], object], seconds: float, least: int = 5) -> NDArray[np.float64]:

@@ -20,6 +20,8 @@ from drywallqa.errors import MissingExtraError
 from drywallqa.evaluation.speed_cases import PROMPTS, Photo, time_repeatedly
 from drywallqa.imaging import mask_files, photos
 from drywallqa.imaging.letterbox import Letterbox, sigmoid
+from drywallqa.inference.mask_kinds import OUTLINE
+from drywallqa.inference.queries import SegmentOptions
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.inference.wrapped_model import WrappedModel
 
@@ -36,7 +38,8 @@ import numpy as np
 import drywallqa
 segmenter = drywallqa.load(None if sys.argv[1] == "default" else sys.argv[1])
 loaded = time.perf_counter()
-segmenter.segment(np.full((640, 640, 3), 128, np.uint8), "segment crack")
+options = drywallqa.SegmentOptions(mask="outline")
+segmenter.segment(np.full((640, 640, 3), 128, np.uint8), "segment crack", options=options)
 ended = time.perf_counter()
 # ru_maxrss may include the memory of the parent process. Linux also reports the peak of this program.
 status = Path("/proc/self/status")
@@ -78,7 +81,7 @@ def time_stages(segmenter: Segmenter, photo: Photo, seconds: float) -> dict[str,
     Image.fromarray(photo).save(stream, "JPEG", quality=92)
     timed = _Timed(segmenter.open())
     watched = Segmenter(WrappedModel.around(segmenter.bundle, timed))
-    query = watched.ask(PROMPTS[0])
+    query = watched.ask(PROMPTS[0], options=SegmentOptions(mask=OUTLINE))
     (prediction,) = watched.answer(photo, query, keep_probability=False)
 
     def median(work: Callable[[], object], share: float) -> float:

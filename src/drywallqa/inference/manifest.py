@@ -26,7 +26,7 @@ FIELDS: dict[str, type] = {
     "source": str, "source_size": int, "source_modified": int, "source_sha256": str, "image_id": str,
     "prompt": str, "concept": str, "height": int, "width": int, "presence": float,
     "presence_threshold": float, "threshold": float, "area": float, "quality": list, "settings": str,
-    "mask_sha256": str, "mask_kind": str,
+    "mask_sha256": str, "mask_kind": str, "unseen": float,
     "read_ms": float, "segment_ms": float, "write_ms": float, "worker": str, "error": str,
 }  # fmt: skip
 """The fields of a record. A record also contains the path of each written file under the kind of file.

@@ -12,7 +12,7 @@ from drywallqa.imaging.morphology import Mask, dilate
 from drywallqa.imaging.straight_lines import joint_lines
 
 OUTLINE, CRACK, BAND = "outline", "crack", "band"
-KINDS = (OUTLINE, CRACK, BAND)
+KINDS = ("auto", OUTLINE, CRACK, BAND)
 
 # Median width of the tight labels of upright joints on 90 photographs of the training data (quartiles 33 and
 # 58), measured by `tools/measure_band.py`.
@@ -41,31 +41,50 @@ class MaskKind:
     def __bool__(self) -> bool:
         return self.name != OUTLINE
 
-    def apply(self, photo: NDArray[np.uint8], outline: Mask, probability: NDArray[np.float32]) -> Mask:
-        """Return the mask [H,W] of this kind.
+    def apply(
+        self, photo: NDArray[np.uint8], outline: Mask, probability: NDArray[np.float32]
+    ) -> tuple[Mask, float | None]:
+        """Make the mask [H,W] of this kind.
 
         Args:
             photo: RGB uint8 [H,W,3].
             outline: The pixels that the model marks [H,W].
             probability: The probability of each pixel, float32 [H,W].
+
+        Returns:
+            The mask, and the share of the outline, 0–1, in which the photo shows no line and the mask is
+            empty; None if no lines were searched.
         """
         if not self or not outline.any():
-            return outline
+            return outline, None
         if self.name == BAND and self.straight:
             half = self._half_band(outline.shape)
             bands = [line.band(outline.shape, half) for line in joint_lines(photo, outline)]
-            return np.asarray(np.logical_or.reduce(bands), np.bool_) if bands else np.zeros_like(outline)
+            mask = np.logical_or.reduce(bands) if bands else np.zeros_like(outline)
+            return np.asarray(mask, np.bool_), None
         # Imported here, so that the import does not delay outlines.
         from drywallqa.imaging.line_search import find_lines
 
-        mask = find_lines(photo, outline, probability).mask
-        return dilate(mask, round(self._half_band(outline.shape))) if self.name == BAND else mask
+        found = find_lines(photo, outline, probability)
+        band = self.name == BAND
+        mask = dilate(found.mask, round(self._half_band(outline.shape))) if band else found.mask
+        return mask, np.count_nonzero(found.unseen) / np.count_nonzero(outline)
 
     def _half_band(self, shape: tuple[int, ...]) -> float:
         return (self.band or DEFAULT_BAND * max(shape) / 640) / 2
 
 
 PLAIN = MaskKind()
+
+
+def usual_kind(thin: bool, straight: bool) -> str:
+    """Return the kind of mask that "auto" stands for: the crack's own pixels for thin, crooked concepts."""
+    return CRACK if thin and not straight else OUTLINE
+
+
+def describe_unseen(share: float | None) -> str:
+    """Describe the share of an outline, 0–1, in which the photo shows no line; "" if there is none."""
+    return f"no line in {share:.0%} of the outline" if share and share >= 0.005 else ""
 
 
 def check_mask_kind(name: str, band: float | None) -> None:

@@ -115,6 +115,7 @@ def write_prediction(
         "area": round(prediction.area, 8),
         "quality": list(prediction.quality),
         "mask_kind": prediction.kind,
+        "unseen": None if prediction.unseen is None else round(prediction.unseen, 4),
     }
     for output in outputs:
         content, path = output.encode(photo, prediction), output.path(folder, base)

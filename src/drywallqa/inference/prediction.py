@@ -16,7 +16,8 @@ class Prediction:
 
     Attributes:
         mask: Boolean [H,W]: True where the probability is above `threshold`, unless `kind` says otherwise.
-            All values are False if presence is below the concept's presence threshold.
+            A crack mask is empty where the photo shows no line inside the outline. All values are False if
+            presence is below the concept's presence threshold.
         probability: float32 [H,W] in 0–1; None if the caller did not keep probabilities.
         presence: Predicted probability, 0–1, that the photo shows the concept.
         concept: The concept of the prompt. None if the prompt was accepted but belongs to no known concept.
@@ -26,6 +27,8 @@ class Prediction:
         quality: Remarks on defects of the photo, such as "nearly black"; () if the photo has no defects.
         presence_threshold: The mask is all False if presence is below this value.
         kind: What the mask shows: "outline", "crack" or "band"; see `SegmentOptions.mask`.
+        outline: Boolean [H,W]: the pixels that the model marks, whatever `mask` shows.
+        unseen: Share of the outline, 0–1, in which the photo shows no line; None if no lines were searched.
     """
 
     mask: NDArray[np.bool_]
@@ -38,8 +41,12 @@ class Prediction:
     quality: tuple[str, ...] = ()
     presence_threshold: float = 0.0
     kind: str = "outline"
+    outline: NDArray[np.bool_] = None  # type: ignore[assignment]  # by default the mask
+    unseen: float | None = None
 
     def __post_init__(self) -> None:
+        if self.outline is None:
+            object.__setattr__(self, "outline", self.mask)
         if self.mask.dtype != np.bool_ or self.mask.ndim != 2 or self.mask.size == 0:
             raise ValueError(f"mask must be boolean [H,W], got {self.mask.dtype} {self.mask.shape}")
         if self.probability is not None:

@@ -241,15 +241,19 @@ def _refine(
     prediction: Prediction, query: PromptQuery, ready: PreparedPhoto, plan: ViewPlan, keep: bool
 ) -> Prediction:
     """Apply the query's refinement and kind of mask, and discard the probabilities if `keep` is false."""
-    refinement, probability, mask = query.refinement, prediction.probability, prediction.mask
+    refinement, probability, outline = query.refinement, prediction.probability, prediction.mask
     if probability is None or (keep and not query.changes_masks):
         return prediction
+    mask, unseen = outline, None
     if query.changes_masks and ready.pixels is not None and prediction.presence >= query.presence_threshold:
         # Refinements measure distances in px at 640, where the model's window is 640 px wide.
-        unit = ready.window.size / plan.factors[-1] / 640 if plan.factors else max(mask.shape) / 640
+        unit = ready.window.size / plan.factors[-1] / 640 if plan.factors else max(outline.shape) / 640
         if refinement.soft:
             probability = refinement.soften(ready.pixels, probability, unit)
-            mask = probability > np.float32(query.threshold)
-        mask = refinement.harden(probability, mask, unit)
-        mask = query.kind.apply(ready.pixels, mask, probability)
-    return replace(prediction, mask=mask, kind=query.kind.name, probability=probability if keep else None)
+            outline = probability > np.float32(query.threshold)
+        outline = refinement.harden(probability, outline, unit)
+        mask, unseen = query.kind.apply(ready.pixels, outline, probability)
+    return replace(
+        prediction, mask=mask, kind=query.kind.name, outline=outline, unseen=unseen,
+        probability=probability if keep else None,
+    )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from drywallqa.backend import Backend, Float
 from drywallqa.errors import ConfigError, UnknownPromptError
 from drywallqa.imaging.letterbox import Letterbox
-from drywallqa.inference.mask_kinds import OUTLINE, PLAIN, MaskKind, check_mask_kind
+from drywallqa.inference.mask_kinds import PLAIN, MaskKind, check_mask_kind, usual_kind
 from drywallqa.inference.refinement import AUTO, NOTHING, Refinement
 from drywallqa.inference.tiles import LARGEST_FACTOR, Scale, ViewPlan, plan_views
 from drywallqa.text import prompts as prompt_text
@@ -34,7 +34,8 @@ class SegmentOptions:
             joined by "+". "auto" uses the concept's refinement, which was chosen on the validation
             split.
         mask: What the mask shows. "outline": the pixels that the model marks. "crack": the crack's own
-            pixels. "band": a band along the lines of a crack or joint.
+            pixels; nothing where the photo shows no line. "band": a band along the lines of a crack or joint.
+            "auto": "crack" for thin concepts that are not straight, and otherwise "outline".
         band: Width of the band in px; None for the usual width of a label of a joint.
 
     Raises:
@@ -45,7 +46,7 @@ class SegmentOptions:
     allow_unknown: bool = False
     scale: Scale = "auto"
     refine: str = AUTO
-    mask: str = OUTLINE
+    mask: str = AUTO
     band: float | None = None
 
     def __post_init__(self) -> None:
@@ -167,9 +168,10 @@ def make_queries(
         chosen = (bundle.concepts.get(concept) if concept is not None else None) or ConceptSettings()
         refinement = Refinement.parse(chosen.refine if options.refine == AUTO else options.refine)
         scale = options.scale if isinstance(options.scale, str) else float(options.scale)
+        kind = usual_kind(chosen.native, chosen.straight) if options.mask == AUTO else options.mask
         query = PromptQuery(
             prompt, concept, chosen.threshold, chosen.presence_threshold, row, scale, chosen.native,
-            refinement, MaskKind(options.mask, options.band, chosen.straight), chosen.closer,
+            refinement, MaskKind(kind, options.band, chosen.straight), chosen.closer,
         )  # fmt: skip
         each.append(query if options.threshold == "auto" else query.at(float(options.threshold)))
     return PromptQueries(tuple(each), backend.encode_prompts(list(rows)))

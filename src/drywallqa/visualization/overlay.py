@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from drywallqa.imaging.letterbox import resize_photo
+from drywallqa.inference.mask_kinds import describe_unseen
 from drywallqa.inference.outputs import Output
 from drywallqa.inference.prediction import Prediction
 
@@ -85,7 +86,8 @@ def _with_legend(picture: Image.Image, prediction: Prediction) -> Image.Image:
 
 def legend(prediction: Prediction) -> str:
     """Return one line with the prompt, the share of marked pixels and the presence."""
-    found = f"{prediction.area:.1%} marked" if prediction.mask.any() else "nothing marked"
+    marked = f"{prediction.area:.1%} marked" if prediction.mask.any() else "nothing marked"
+    found = ", ".join(filter(None, (marked, describe_unseen(prediction.unseen))))
     prompt = " ".join(prediction.prompt.split())
     shown = prompt if len(prompt) <= 60 else prompt[:59] + "…"
     return f"{shown}: {found}, presence {prediction.presence:.2f}"

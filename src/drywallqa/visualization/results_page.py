@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from drywallqa.files import write_whole
+from drywallqa.inference.mask_kinds import describe_unseen
 
 NAME = "index.html"
 
@@ -81,7 +82,9 @@ def _figure(record: Record) -> str:
     # A small share must not be rounded to zero.
     share = f"{area:.1%}" if area >= 0.01 else f"{area:.2%}" if area >= 0.0001 else "under 0.01%"
     empty = "nothing marked" + (", but see the note above" if record.get("quality") else "")
-    found = f"{share} marked" if area > 0 else empty
+    found = ", ".join(
+        filter(None, (f"{share} marked" if area > 0 else empty, describe_unseen(record.get("unseen"))))
+    )
     links = [
         f'<a href="{_address(record[kind])}">{label}</a>'
         for kind, label in (("mask", "mask"), ("overlay", "overlay"), ("probability_map", "probability"))

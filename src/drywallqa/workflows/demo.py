@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drywallqa.imaging import mask_files
+from drywallqa.inference.mask_kinds import OUTLINE
 from drywallqa.inference.plan import PhotoOutcome, RunOptions, SegmentSummary
+from drywallqa.inference.queries import SegmentOptions
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.synthetic.examples import ExampleScore, score_example, write_examples
 from drywallqa.synthetic.joints import line_mask
@@ -64,7 +66,7 @@ def run_demo(
         [photos / f"{name}.png" for name in walls],
         list(prompts.values()),
         results,
-        RunOptions(overwrite=True, outputs=(OVERLAY,)),
+        RunOptions(SegmentOptions(mask=OUTLINE), overwrite=True, outputs=(OVERLAY,)),
         on_start=on_start,
         on_outcome=on_outcome,
     )
