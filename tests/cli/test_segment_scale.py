@@ -30,7 +30,17 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fake_bundle: FakeBundl
 
 def run(*arguments: str) -> int:
     return cli.main(
-        ["segment", "large.png", "--prompt", "segment crack", "--no-index", "--quiet", *arguments]
+        [
+            "segment",
+            "large.png",
+            "--prompt",
+            "segment crack",
+            "--mask",
+            "outline",
+            "--no-index",
+            "--quiet",
+            *arguments,
+        ]
     )
 
 

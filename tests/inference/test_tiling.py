@@ -216,12 +216,12 @@ def test_segment__auto_decides_for_each_concept(bundle: FakeBundle) -> None:
     segmenter = Segmenter(bundle)
     crack, seam, again = segmenter.segment(large_wall(), ["crack", "joint", "fissure"])
     assert [p.prompt for p in (crack, seam, again)] == ["crack", "joint", "fissure"]
-    assert crack.mask[200:206, 110:790].mean() > 0.9
-    assert crack.mask.sum() < 16 * 700
-    assert np.array_equal(crack.mask, again.mask)
-    assert seam.mask[510:590].mean() > 0.95
+    assert crack.outline[200:206, 110:790].mean() > 0.9
+    assert crack.outline.sum() < 16 * 700
+    assert np.array_equal(crack.outline, again.outline)
+    assert seam.outline[510:590].mean() > 0.95
     (whole,) = segmenter.segment(large_wall(), "crack", scale="fit")
-    assert whole.mask[200:206, 110:790].mean() < 0.7
+    assert whole.outline[200:206, 110:790].mean() < 0.7
     (seam_whole,) = segmenter.segment(large_wall(), "joint", scale="fit")
     assert np.array_equal(seam.probability, seam_whole.probability)
 
@@ -248,7 +248,7 @@ def test_segment__looks_closer_only_where_there_is_room(bundle: FakeBundle) -> N
     views = plan_views("auto", True, 700, 900, WINDOW)
     first, *others = (tiles_of(TileGrid.over(700, 900, factor, WINDOW)) for factor in views.factors)
     (answer,) = Segmenter(bundle).segment(blank, "crack")
-    assert not answer.mask.any()
+    assert not answer.outline.any()
     assert bundle.backend.encoded == 1 + first, "the whole photo and one closer look decide"
     bundle.backend.encoded = 0
     Segmenter(bundle).segment(large_wall(), "crack")
@@ -266,8 +266,8 @@ def test_segment__asked_together_or_alone_answers_the_same(bundle: FakeBundle, s
     together = segmenter.segment(photo, ["crack", "joint"], scale=scale)
     for answer in together:
         (alone,) = segmenter.segment(photo, answer.prompt, scale=scale)
-        assert answer.mask.any()
-        assert np.array_equal(answer.mask, alone.mask)
+        assert answer.outline.any()
+        assert np.array_equal(answer.outline, alone.outline)
         assert np.array_equal(answer.probability, alone.probability)
         assert answer.presence == alone.presence
 
@@ -281,12 +281,12 @@ def test_segment__the_whole_photo_decides_whether(bundle: FakeBundle) -> None:
     (whole,) = segmenter.segment(photo, "crack", scale="fit")
     assert whole.presence < 0.3 < 0.9 < tile.presence, "a tile believes what the whole photo does not"
     assert answer.presence < 0.5
-    assert not answer.mask.any()
+    assert not answer.outline.any()
     photo[380:440, 400:490] = (230, 20, 20)
     (answer,) = segmenter.segment(photo, "crack", scale="native")
     assert answer.presence > 0.5
-    assert answer.mask[390:430, 410:480].all()
-    assert not answer.mask[:300].any()
+    assert answer.outline[390:430, 410:480].all()
+    assert not answer.outline[:300].any()
 
 
 def test_segment__joints_of_a_panorama_are_found_in_its_pieces(bundle: FakeBundle) -> None:
@@ -295,12 +295,12 @@ def test_segment__joints_of_a_panorama_are_found_in_its_pieces(bundle: FakeBundl
         photo[:, left : left + 4] = (20, 20, 230)
     segmenter = Segmenter(bundle)
     (whole,) = segmenter.segment(photo, "joint", scale="fit")
-    assert not whole.mask.any()
+    assert not whole.outline.any()
     (answer,) = segmenter.segment(photo, "joint")
     assert answer.presence > 0.5
     for left in range(300, 2400, 600):
-        assert answer.mask[:, left : left + 4].mean() > 0.9
-        assert answer.mask[:, left + 100 : left + 500].mean() < 0.01
+        assert answer.outline[:, left : left + 4].mean() > 0.9
+        assert answer.outline[:, left + 100 : left + 500].mean() < 0.01
 
 
 def test_segment__without_probability(bundle: FakeBundle) -> None:
@@ -310,7 +310,7 @@ def test_segment__without_probability(bundle: FakeBundle) -> None:
         bare = segmenter.segment(large_wall(), ["crack", "joint"], scale=scale, keep_probability=False)
         for one, other in zip(kept, bare, strict=True):
             assert other.probability is None
-            assert np.array_equal(one.mask, other.mask)
+            assert np.array_equal(one.outline, other.outline)
             assert one.presence == other.presence
 
 
@@ -319,9 +319,9 @@ def test_segment__any_shape_in_tiles(bundle: FakeBundle, shape: tuple[int, int])
     photo = np.full((*shape, 3), 200, np.uint8)
     photo[shape[0] // 2 :] = (230, 20, 20)
     (answer,) = Segmenter(bundle).segment(photo, "crack", scale="native", keep_probability=False)
-    assert answer.mask.shape == shape
-    assert answer.mask[-1, -1]
-    assert not answer.mask[0, 0] or shape[0] == 1
+    assert answer.outline.shape == shape
+    assert answer.outline[-1, -1]
+    assert not answer.outline[0, 0] or shape[0] == 1
 
 
 def test_segment_many__large_and_small_photos_in_one_stream(bundle: FakeBundle) -> None:
@@ -330,7 +330,7 @@ def test_segment_many__large_and_small_photos_in_one_stream(bundle: FakeBundle) 
     many = list(segmenter.segment_many(stream, ["crack", "joint"], batch_size=3))
     for photo, each in zip(stream, many, strict=True):
         for alone, together in zip(segmenter.segment(photo, ["crack", "joint"]), each, strict=True):
-            assert np.array_equal(alone.mask, together.mask)
+            assert np.array_equal(alone.outline, together.outline)
 
 
 def test_segment__many_bands(bundle: FakeBundle, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -365,7 +365,7 @@ def test_segment__large_photos_have_thresholds_of_their_own(bundle: FakeBundle) 
     assert (small.threshold, small.presence_threshold) == (0.5, 0.5)
     assert (large.threshold, large.presence_threshold) == (0.9, 0.2)
     assert large.probability is not None
-    assert np.array_equal(large.mask, large.probability > np.float32(0.9))
+    assert np.array_equal(large.outline, large.probability > np.float32(0.9))
     (asked,) = segmenter.segment(large_wall(), "crack", threshold=0.3)
     assert (asked.threshold, asked.presence_threshold) == (0.3, 0.2)
     (whole,) = segmenter.segment(large_wall(), "crack", scale="fit")

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -59,7 +60,9 @@ def test_encode_overlay__legend_is_drawn_and_fits() -> None:
 
 def test_legend__says_what_was_found() -> None:
     assert overlay.legend(prediction(bar(48, 64))) == "segment crack: 4.2% marked, presence 0.90"
-    assert "nothing marked" in overlay.legend(prediction(np.zeros((4, 4), np.bool_)))
+    empty = prediction(np.zeros((4, 4), np.bool_))
+    assert "nothing marked, presence" in overlay.legend(empty)
+    assert "nothing marked, no line in 100% of the outline" in overlay.legend(replace(empty, unseen=1.0))
 
 
 def test_encode_thumbnail__keeps_thin_cracks() -> None:

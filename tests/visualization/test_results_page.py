@@ -97,3 +97,9 @@ def test_write__needs_nothing_from_the_network(tmp_path: Path) -> None:
     page = path.read_text("utf-8")
     assert "http" not in page
     assert "@import" not in page
+
+
+def test_render_results_page__says_where_the_photo_shows_no_line() -> None:
+    page = results_page.render_results_page([record(unseen=0.25)], "t")
+    assert "4.0% marked, no line in 25% of the outline" in page
+    assert "no line" not in results_page.render_results_page([record(unseen=0.0)], "t")

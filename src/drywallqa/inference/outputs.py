@@ -115,8 +115,9 @@ def write_prediction(
         "area": round(prediction.area, 8),
         "quality": list(prediction.quality),
         "mask_kind": prediction.kind,
-        "unseen": None if prediction.unseen is None else round(prediction.unseen, 4),
     }
+    if prediction.unseen is not None:
+        record["unseen"] = round(prediction.unseen, 4)
     for output in outputs:
         content, path = output.encode(photo, prediction), output.path(folder, base)
         write(path, content, overwrite or output.replaceable)
