@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,12 +42,12 @@ def paths_from(
         the pixel before it on this path, int64 [h·w], −1 at the start and where no path leads.
     """
     width = cost.shape[1] + 2
-    price = np.pad(np.asarray(cost, np.float64), 1).ravel().tolist()
-    free = np.pad(inside, 1).ravel().tolist()
+    places = np.flatnonzero(np.pad(inside, 1))  # with a border, so that no step leaves the image
+    free = np.append(places, (start[0] + 1) * width + start[1] + 1)
+    price = dict(zip(free.tolist(), np.pad(cost, 1).ravel()[free].tolist(), strict=True))
     steps = [(down * width + right, math.hypot(down, right) / 2) for down, right in STEPS]
-    distance, before = [math.inf] * len(price), [-1] * len(price)
-    first = (start[0] + 1) * width + start[1] + 1
-    distance[first] = 0.0
+    first = int(free[-1])
+    distance, before = {first: 0.0}, dict[int, int]()
     last = None if end is None else (end[0] + 1) * width + end[1] + 1
     heap = [(0.0, first)]
     while heap:
@@ -58,15 +59,23 @@ def paths_from(
         own = price[here]
         for offset, half in steps:
             there = here + offset
-            if free[there]:
-                longer = far + half * (own + price[there])
-                if longer < distance[there]:
+            other = price.get(there)
+            if other is not None:
+                longer = far + half * (own + other)
+                if longer < distance.get(there, math.inf):
                     distance[there] = longer
                     before[there] = here
                     heapq.heappush(heap, (longer, there))
-    grid = np.array(before).reshape(-1, width)[1:-1, 1:-1].ravel()
-    back = np.where(grid >= 0, (grid // width - 1) * (width - 2) + grid % width - 1, -1)
-    return np.array(distance).reshape(-1, width)[1:-1, 1:-1].ravel(), back
+    known, back = np.full(cost.size, np.inf), np.full(cost.size, -1, np.int64)
+    known[_unpadded(distance, width)] = list(distance.values())
+    back[_unpadded(before, width)] = _unpadded(before.values(), width)
+    return known, back
+
+
+def _unpadded(places: Iterable[int], width: int) -> NDArray[np.int64]:
+    """Turn flat indices of an image with a border of 1 px into flat indices without the border."""
+    rows, columns = np.divmod(np.fromiter(places, np.int64), width)
+    return np.asarray((rows - 1) * (width - 2) + columns - 1)
 
 
 def cheapest_path(cost: NDArray[np.floating], start: Place, end: Place) -> NDArray[np.int64]:
