@@ -95,7 +95,7 @@ def inspected(
         )
         record = PhotoRecord(
             path, path.rpartition("/")[0], f"{place:064x}", size[1], size[0],
-            ("the photo is out of focus",) if place % 5 == 3 else (), SCALE if scaled else None, 1.5,
+            ("the photo is out of focus",) if place % 5 == 3 else (), SCALE if scaled else None, 1.5, 8.0,
         )  # fmt: skip
         own = []
         for concept, mask in masks_of(place, size, most):

@@ -3,26 +3,36 @@
     python tools/measure_widths.py calibrate [--count 1500] [--out bench-output/widths]
     python tools/measure_widths.py test [--count 1500]
     python tools/measure_widths.py real [--part dev] [--data ../shared/data/elsewhere]
-    python tools/measure_widths.py limits [--bundle compact] [--walls 40]
+    python tools/measure_widths.py limits [--bundle compact] [--small 165] [--large 45] [--part dev]
     python tools/measure_widths.py tables
 
 `calibrate` renders cracks of known geometry and writes inspection/width_calibration.json. `test` does the
 same with other seeds and surfaces, and prints errors and coverage. Both continue after an interruption. `fit`
 and `tables` do their last step with what was measured so far. `real` compares widths with labels of real
-photos. `limits` measures which cracks a bundle finds, and writes inspection/detection_limits.json. `--count`
-is the number of cracks per width class.
+photos. `limits` measures which cracks a bundle finds, and writes inspection/detection_limits.json. It uses
+`--small` rendered photos for the whole view, `--large` for the closer views, and the labels of real photos.
+`--count` is the number of cracks per width class of the other actions.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
+from typing import Any, get_args
 
 import drywallqa
-from drywallqa.evaluation.detection_limits import fit_detection, known_hits, large_wall_hits
+from drywallqa.bundle.bundle import load_bundle
+from drywallqa.evaluation.detection_limits import (
+    DetectionCurve,
+    Hit,
+    fit_detection,
+    large_wall_hits,
+    small_wall_hits,
+)
 from drywallqa.evaluation.known_findings import (
     SOURCES,
     KnownFinding,
@@ -31,6 +41,7 @@ from drywallqa.evaluation.known_findings import (
     measure_walls,
     read_findings,
 )
+from drywallqa.evaluation.labelled_sections import LabelledPhoto, Section, measure_sections, sections_table
 from drywallqa.evaluation.labelled_widths import WIDTH_SETS, compare_photo, labelled_photos, labelled_table
 from drywallqa.evaluation.width_accuracy import (
     accuracy_table,
@@ -40,7 +51,7 @@ from drywallqa.evaluation.width_accuracy import (
     length_bias,
 )
 from drywallqa.inspection.crack_sizes import CALIBRATION_FILE
-from drywallqa.inspection.detection_limit import LIMITS_FILE
+from drywallqa.inspection.detection_limit import LIMITS_FILE, View, view_of
 
 PACKAGE = Path(drywallqa.__file__).parent
 PROMPT = "segment crack"
@@ -48,7 +59,9 @@ PROMPT = "segment crack"
 
 def segment_with(bundle: str) -> Segment:
     """Return a function that segments cracks with a bundled model."""
-    segmenter = drywallqa.load(PACKAGE / "bundles" / bundle)
+    segmenter = drywallqa.load(
+        PACKAGE / "bundles" / bundle, threads=1
+    )  # two bundles can then run side by side
     queries = segmenter.ask(PROMPT)
 
     def segment(photo):
@@ -122,23 +135,81 @@ def real(options: argparse.Namespace) -> None:
 def limits(options: argparse.Namespace) -> None:
     """Measure the detection limit of a bundle, and write it into the table of the package."""
     path = PACKAGE / "inspection" / LIMITS_FILE
-    table = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    segment = segment_with(options.bundle)
-    known = path_of(options, "test", "model")
+    table = json.loads(path.read_text(encoding="utf-8"))
     options.out.mkdir(parents=True, exist_ok=True)
-    for _ in measure_walls("test", "model", options.count, known, segment):
-        pass
-    closer = [hit for hits in large_wall_hits(segment, options.walls) for hit in hits]
-    for view, hits in (("whole", known_hits(read_findings(known))), ("closer", closer)):
+    segment = segment_with(options.bundle)
+    rendered = {view: rendered_hits(options, view, segment) for view in get_args(View)}
+    real = list(real_sections(options, segment))
+    views = {}
+    for view, hits in rendered.items():
         curve = fit_detection(hits)
-        print(view, json.dumps(asdict(curve)), flush=True)
-        if curve.found_90_sure_95 is not None:
-            entry = {
-                "found_90": round(curve.found_90, 2),
-                "found_90_sure_95": round(curve.found_90_sure_95, 2),
-            }
-            table.setdefault(options.bundle, {})[view] = entry | {"cracks": curve.cracks}
-    write(path, table)
+        print(f"\n{options.bundle}, {view}, rendered: {json.dumps(asdict(curve))}")
+        own = [section for section in real if section.view == view]
+        if own:
+            print(
+                f"\n{options.bundle}, {view}, real photos, {options.part}\n\n{sections_table(own)}",
+                flush=True,
+            )
+        if curve.found_90_sure_95 is not None and curve.widest_90_sure_95 is not None:
+            views[view] = limits_entry(curve) | real_entry(own)
+    write(path, table | {options.bundle: views})
+
+
+def limits_entry(curve: DetectionCurve) -> dict[str, float]:
+    """Return the limits of one view as in the table of the package."""
+    widths = asdict(curve)
+    return {name: round(widths[name], 2) for name in ("found_90", "found_90_sure_95", "widest_90_sure_95")}
+
+
+def real_entry(sections: list[Section]) -> dict[str, float]:
+    """Return the share of found sections of real photos as in the table of the package."""
+    if not sections:
+        return {}
+    share = sum(section.found for section in sections) / len(sections)
+    photos = len({section.photo for section in sections})
+    return {"real_found": round(share, 3), "real_sections": len(sections), "real_photos": photos}
+
+
+def rendered_hits(options: argparse.Namespace, view: View, segment: Segment) -> list[Hit]:
+    """Return which cracks are found on rendered photos that the model sees in this view."""
+    hits_of, count = (small_wall_hits, options.small) if view == "whole" else (large_wall_hits, options.large)
+    path = options.out / f"hits-{view}-{options.bundle}.jsonl"
+    for number in range(len(read_rows(path)), count):
+        append(path, [asdict(hit) for hit in hits_of(segment, number)])
+    return [Hit(**hit) for hits in read_rows(path)[:count] for hit in hits]
+
+
+def real_sections(options: argparse.Namespace, segment: Segment) -> Iterator[Section]:
+    """Yield the sections of the labels of real photos, and whether they are found."""
+    path = options.out / f"sections-{options.part}-{options.bundle}.jsonl"
+    done = len(read_rows(path))
+    window = load_bundle(PACKAGE / "bundles" / options.bundle).window
+    walls = (wall for name in WIDTH_SETS for wall in labelled_photos(options.data, name, options.part))
+    for name, photo, label in islice(walls, done, None):
+        view, scale = view_of(window, *label.shape)
+        mask, _ = segment(photo)
+        append(
+            path,
+            [asdict(one) for one in measure_sections(LabelledPhoto(name, photo, label, view, scale), mask)],
+        )
+        print(name, flush=True)
+    for row in read_rows(path):
+        yield from (Section(**one) for one in row)
+
+
+def append(path: Path, row: object) -> None:
+    """Append one line of JSON to a file."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def read_rows(path: Path) -> list[list[dict[str, Any]]]:
+    """Read all lines of JSON that were written completely."""
+    return (
+        [json.loads(row) for row in path.read_text(encoding="utf-8").split("\n")[:-1]]
+        if path.exists()
+        else []
+    )
 
 
 def write(path: Path, table: object) -> None:
@@ -164,7 +235,8 @@ def main() -> None:
     )
     parser.add_argument("action", choices=ACTIONS)
     parser.add_argument("--count", type=int, default=1500)
-    parser.add_argument("--walls", type=int, default=40)
+    parser.add_argument("--small", type=int, default=165)
+    parser.add_argument("--large", type=int, default=45)
     parser.add_argument("--bundle", default="compact")
     parser.add_argument("--part", default="dev")
     parser.add_argument("--data", type=Path, default=Path("../shared/data/elsewhere"))

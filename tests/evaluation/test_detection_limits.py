@@ -35,4 +35,15 @@ def test_a_limit_is_not_extrapolated() -> None:
     assert everything.found_90_sure_95 == pytest.approx(0.7)
     nothing = fit_detection([Hit(width, False) for width in (0.7, 1.0, 2.0, 5.0) for _ in range(100)])
     assert nothing.found_90_sure_95 is None
-    assert fit_detection([Hit(12.0, True)]).cracks == 0
+    assert fit_detection([]).cracks == {}
+
+
+def test_wide_cracks_that_are_missed_end_the_range() -> None:
+    found = {3.0: 1.0, 5.0: 1.0, 8.0: 0.99, 12.0: 0.8, 20.0: 0.5, 30.0: 0.3}
+    curve = fit_detection([Hit(width, k < 100 * share) for width, share in found.items() for k in range(100)])
+    assert curve.widest_90_sure_95 is not None
+    assert 6 < curve.widest_90_sure_95 < 11
+    assert curve.found_90_sure_95 == pytest.approx(3)
+    everything = fit_detection([Hit(width, True) for width in found for _ in range(100)])
+    assert everything.widest_90_sure_95 == pytest.approx(30)
+    assert fit_detection([Hit(width, False) for width in found]).widest_90_sure_95 is None

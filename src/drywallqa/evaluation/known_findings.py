@@ -40,11 +40,12 @@ SOURCES: tuple[Source, ...] = ("truth", "model")
 _TRUTH_PLAN = tuple(  # the widths on consecutive walls; each class occurs twice
     tuple(KNOWN_WIDTHS[(4 * wall + cell) % len(KNOWN_WIDTHS)] for cell in range(4)) for wall in range(5)
 )
-_MODEL_PLAN = (
+MODEL_PLAN = (
     (0.7, 1.0, 1.5, 2.0), (3.0, 5.0, 0.7, 1.0), (1.5, 2.0, 3.0, 5.0),
     *((width,) for width in (8.0, 12.0, 20.0, 30.0) for _ in range(2)),
 )  # fmt: skip
-_MODEL_FORMS: tuple[Form, ...] = ("natural", "natural", "natural", "branched")
+MODEL_FORMS: tuple[Form, ...] = ("natural", "natural", "natural", "branched")
+"""Widths on consecutive walls, and forms of the cracks, if the outlines are from the model."""
 _NEAR = (0.5, 4.0)  # a found line belongs to a crack within this many widths plus px of its centre line
 _COMPLETE = 0.9  # share of each true line that the found lines must follow
 
@@ -107,7 +108,7 @@ def measure_walls(
         The number of each measured wall.
     """
     done = {finding.wall for finding in read_findings(path)}
-    plan, forms = (_TRUTH_PLAN, FORMS) if segment is None else (_MODEL_PLAN, _MODEL_FORMS)
+    plan, forms = (_TRUTH_PLAN, FORMS) if segment is None else (MODEL_PLAN, MODEL_FORMS)
     for number in range(-(-count // 2) * len(plan)):
         if number not in done:
             seed = [SEEDS[part], SOURCES.index(source), number]

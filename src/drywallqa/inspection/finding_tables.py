@@ -40,7 +40,8 @@ def finding_columns() -> dict[str, type]:
     columns |= dict.fromkeys(("widest_x_px", "widest_y_px", "orientation_degrees", "tortuosity"), float)
     columns |= {"branches": int, "ends": int, "straightness_px": float, "probability": float}
     columns |= {"line_visible": bool, "mm_per_pixel": float, "scale_source": str}
-    return columns | {"detection_limit_mm": float, "detection_limit_px": float, "notes": str}
+    detection = ("detection_limit_mm", "detection_limit_px", "detection_widest_mm", "detection_widest_px")
+    return columns | dict.fromkeys(detection, float) | {"notes": str}
 
 
 def finding_rows(ledger: Ledger) -> Iterator[dict[str, Cell]]:
@@ -95,6 +96,8 @@ def _row_of(seen: Observation, photo: PhotoRecord) -> dict[str, Cell]:
         "scale_source": scale.source if scale else "",
         "detection_limit_mm": photo.detection_limit_mm,
         "detection_limit_px": photo.detection_limit_px,
+        "detection_widest_mm": photo.detection_widest_mm,
+        "detection_widest_px": photo.detection_widest_px,
         "notes": "; ".join(seen.notes),
     }
 

@@ -87,8 +87,10 @@ class PhotoRecord:
         height: Height in px as viewed.
         quality: Remarks on defects of the photo.
         scale: The scale, or None.
-        detection_limit_px: Width in px of the narrowest crack that is found in 90 % of cases (with 95 %
-            confidence); None if unknown.
+        detection_limit_px: Width in px of the narrowest crack that is found in 90 % of cases on rendered
+            walls (with 95 % confidence); None if unknown.
+        detection_widest_px: Width in px up to which this holds; None if unknown. Wider cracks are missed
+            more often.
         refused: Why the photo was not inspected; "" if it was.
         notes: Further remarks, such as "may show findings of another photo again".
         verdicts: One verdict per rule about a concept that was not found in the photo.
@@ -102,6 +104,7 @@ class PhotoRecord:
     quality: tuple[str, ...] = ()
     scale: ScaleRecord | None = None
     detection_limit_px: float | None = None
+    detection_widest_px: float | None = None
     refused: str = ""
     notes: tuple[str, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
@@ -112,6 +115,14 @@ class PhotoRecord:
         if self.scale is None or self.detection_limit_px is None:
             return None
         return self.detection_limit_px * self.scale.mm_per_pixel * (1 + 1.96 * self.scale.relative_sigma)
+
+    @property
+    def detection_widest_mm(self) -> float | None:
+        """The widest such crack in mm at the lower end of the scale's 95 % interval; None if unknown."""
+        if self.scale is None or self.detection_widest_px is None:
+            return None
+        least = max(0.0, 1 - 1.96 * self.scale.relative_sigma)
+        return self.detection_widest_px * self.scale.mm_per_pixel * least
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,12 @@ def limit_text(value: float, unit: Unit, system: System = "metric") -> str:
     return f"{number} {unit}"
 
 
+def range_text(narrowest: float, widest: float | None, unit: Unit, system: System = "metric") -> str:
+    """Return a range of widths, such as "0.5 mm to 8 mm wide"; "at least 0.5 mm wide" without an end."""
+    low = limit_text(narrowest, unit, system)
+    return f"at least {low} wide" if widest is None else f"{low} to {limit_text(widest, unit, system)} wide"
+
+
 def fraction_of_inch(inches: float) -> str:
     """Return a length to the nearest 1/64 inch, such as "1 3/64"; "<1/64" if it rounds to nothing."""
     whole, rest = divmod(round(inches * _SIXTY_FOURTH), _SIXTY_FOURTH)

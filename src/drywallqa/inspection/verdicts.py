@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from drywallqa.inspection.ledger import Observation, Outcome, PhotoRecord, Verdict
-from drywallqa.inspection.measure_text import System, limit_text, measure_text
+from drywallqa.inspection.measure_text import System, limit_text, measure_text, range_text
 from drywallqa.inspection.measures import Measure
 from drywallqa.inspection.rules import QUANTITIES, Rule, RuleSet
 from drywallqa.inspection.several_findings import WideFindings
@@ -16,6 +16,7 @@ from drywallqa.inspection.several_findings import WideFindings
 # fault: a closer photo can decide. Threshold and half-depth widths err by about 0.7-1 px below this width.
 LEAST_LIMIT_PX = 3.0
 _ADD_SCALE = "add a scale: a printed marker (drywallqa marker) or --mm-per-pixel"
+_LOOK = "look for wide cracks on site"
 _FEET_PER_METRE = 1 / 0.3048
 
 
@@ -54,8 +55,8 @@ def judge_photo(
 ) -> tuple[Verdict, ...]:
     """Judge a photo in which a concept was not found, by each measurable rule about the concept.
 
-    A rule passes if a finding at its limit would have been seen. The reason states the narrowest crack that
-    would have been seen.
+    A rule passes if a finding at its limit would have been found in 90 % of cases on rendered walls. The
+    reason states the widths for which this holds.
     """
     context = VerdictContext(photo, units=units)
     return tuple(
@@ -150,15 +151,17 @@ def _judge_absence(rule: Rule, context: VerdictContext) -> Verdict:
     if narrowest is None:
         reason = f"{what}, but the narrowest {rule.concept} that would have been found is unknown"
         return Verdict(rule.id, "not assessable", reason)
-    size = limit_text(narrowest, "px" if in_pixels else rule.unit, units)
-    reason = f"{what}; one of {size} or wider would have been found in 90 % of cases"
+    widest = photo.detection_widest_px if in_pixels else photo.detection_widest_mm
+    sizes = range_text(narrowest, widest, "px" if in_pixels else rule.unit, units)
+    reason = f"{what}; one {sizes} would have been found in 90 % of cases on rendered walls"
     if rule.unit == "mm" and photo.scale is None:
         return Verdict(rule.id, "not assessable", f"{reason}, but the photo has no scale", _ADD_SCALE)
     limit = limit_text(rule.acceptable, rule.unit, units)
-    if rule.quantity == "length" or narrowest <= rule.acceptable:
+    if rule.quantity == "length" or narrowest <= rule.acceptable <= (widest or math.inf):
         return Verdict(rule.id, "pass", f"{reason}, and the limit is {limit}")
     reason = f"{reason}, which does not suffice for the limit of {limit}"
-    advice = _advice_if_too_coarse(rule.acceptable, rule, context)
+    too_wide = widest is not None and rule.acceptable > widest
+    advice = _LOOK if too_wide else _advice_if_too_coarse(rule.acceptable, rule, context)
     return Verdict(rule.id, "not assessable", reason, advice)
 
 

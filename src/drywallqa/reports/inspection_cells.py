@@ -6,14 +6,14 @@ from typing import Literal
 
 from drywallqa.inspection.ledger import Observation, PhotoRecord, Verdict
 from drywallqa.inspection.ledger_verdicts import worst_outcome
-from drywallqa.inspection.measure_text import System, length_text, measure_text
+from drywallqa.inspection.measure_text import System, length_text, measure_text, range_text
 from drywallqa.reports.document import as_sentence, escape
 from drywallqa.visualization.inspection_pictures import Seen
 
 Quantity = Literal["length", "area", "width_mean", "width_max"]
 
-LIMIT_TERMS = "in 90 % of cases, with 95 % confidence"
-"""What a detection limit means."""
+LIMIT_TERMS = "90 % of such cracks are found on rendered walls, with 95 % confidence"
+"""What a range of detected widths means."""
 _LEVEL = 22.5  # degrees; a finding within this angle is called horizontal or vertical
 
 
@@ -39,13 +39,13 @@ def size_text(one: Seen, quantity: Quantity, units: System) -> str:
 
 
 def detection_text(record: PhotoRecord, units: System) -> str:
-    """Return the width of the narrowest crack that would have been seen: in px, and in mm with a scale."""
+    """Return the widths of the cracks that would have been found: in px, and in mm with a scale."""
     if record.detection_limit_px is None:
         return "unknown"
-    pixels = length_text(record.detection_limit_px, "px", units)
+    pixels = range_text(record.detection_limit_px, record.detection_widest_px, "px", units)
     if record.detection_limit_mm is None:
         return pixels
-    return f"{length_text(record.detection_limit_mm, 'mm', units)} ({pixels})"
+    return f"{range_text(record.detection_limit_mm, record.detection_widest_mm, 'mm', units)} ({pixels})"
 
 
 def remark_text(one: Seen, earlier: Observation | None, units: System) -> str:

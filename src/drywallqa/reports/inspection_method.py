@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from drywallqa.inspection.detection_limit import real_text
 from drywallqa.inspection.ledger import Finding, Review
 from drywallqa.inspection.measure_text import System, limit_text
 from drywallqa.inspection.rules import Rule
@@ -29,8 +30,8 @@ _ASSESSED = (
     "**Verdict**: a rule passes if the whole interval is within its limit. It fails if the whole interval "
     "exceeds the limit. Otherwise the verdict is “monitor”, or “not assessable” if the photo is too coarse "
     "for the limit.",
-    f"**Detection limit**: the width from which a crack is found {LIMIT_TERMS}. Narrower cracks may be "
-    "missing.",
+    f"**Detected cracks**: the range of widths for which {LIMIT_TERMS}. Narrower and wider cracks are missed "
+    "more often.",
 )
 _NOT_ASSESSED = (
     "The covering of joints with tape or compound.",
@@ -69,7 +70,7 @@ def _earlier_table(findings: list[Finding]) -> Table:
 
 def _method(material: InspectionMaterial) -> Iterator[Block]:
     visit = material.visit
-    yield BulletList(_ASSESSED)
+    yield BulletList([*_ASSESSED, *filter(None, [real_text(visit.model)])])
     yield Heading("Not assessed")
     yield BulletList(_NOT_ASSESSED)
     reviewed = (

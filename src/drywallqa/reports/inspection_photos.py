@@ -125,9 +125,9 @@ class _PhotoPages:
         if position := self.material.position_of(photo):
             parts.append(position)
         limit = detection_text(record, self.units)
-        sentence = f"Narrowest crack that would have been seen: {bold(limit)} ({LIMIT_TERMS})."
+        sentence = f"Detected cracks: {bold(limit)} ({LIMIT_TERMS}). Others are missed more often."
         if record.detection_limit_px is None:
-            sentence = "It is unknown which cracks would have been seen."
+            sentence = "It is unknown which cracks would have been found."
         notes = " ".join(map(as_sentence, record.notes))
         return f"{' · '.join(parts)}. {sentence} {notes}".strip()
 
@@ -137,7 +137,7 @@ class _PhotoPages:
         parts = [as_sentence(text) for v in verdicts for text in (v.reason, v.advice) if text]
         if not parts and record.detection_limit_px is not None:
             limit = detection_text(record, self.units)
-            parts = [f"Cracks of {limit} or wider would have been seen ({LIMIT_TERMS})."]
+            parts = [f"A crack that is {limit} would have been found ({LIMIT_TERMS})."]
         outcome = self.material.worst_outcome_of([photo])
         return Banner(" ".join(map(escape, filter(None, parts))), outcome=outcome, title="Nothing found")
 

@@ -7,6 +7,7 @@ from itertools import islice
 
 from drywallqa.inspection.ledger import Outcome
 from drywallqa.inspection.ledger_verdicts import summarise_verdicts
+from drywallqa.inspection.measure_text import range_text
 from drywallqa.reports.document import (
     Badge,
     Banner,
@@ -24,7 +25,7 @@ from drywallqa.reports.document import (
     code,
     escape,
 )
-from drywallqa.reports.inspection_cells import detection_text, kind_text, size_text
+from drywallqa.reports.inspection_cells import kind_text, size_text
 from drywallqa.reports.inspection_material import InspectionMaterial
 from drywallqa.reports.inspection_method import rule_remarks
 from drywallqa.visualization.inspection_pictures import WORST_FIRST
@@ -98,16 +99,22 @@ def _sentence(outcome: Outcome, count: int) -> str:
 
 
 def overall_limit(material: InspectionMaterial) -> str:
-    """Return a sentence about the narrowest crack that would have been seen in every inspected photo."""
+    """Return a sentence about the cracks that would have been found in every inspected photo."""
     records = [photo.record for photo in material.photos]
     if not records:
         return "No photo could be inspected."
     scaled = [record for record in records if record.scale]
-    if len(scaled) not in (0, len(records)) or any(record.detection_limit_px is None for record in records):
-        return "The pages of the photos state which cracks would have been seen."
-    widest = max(records, key=lambda record: record.detection_limit_mm or record.detection_limit_px or 0)
-    limit = detection_text(widest, material.options.units)
-    return f"Cracks of {limit} or wider would have been seen in every photo."
+    limits = [(one.detection_limit_mm, one.detection_widest_mm) for one in scaled]
+    if not scaled:
+        limits = [(one.detection_limit_px, one.detection_widest_px) for one in records]
+    lows, highs = ([end for end in ends if end is not None] for ends in zip(*limits, strict=True))
+    if not len(limits) == len(lows) == len(highs) == len(records) or max(lows) > min(highs):
+        return "The pages of the photos state which cracks would have been found."
+    sizes = range_text(max(lows), min(highs), "mm" if scaled else "px", material.options.units)
+    return (
+        f"Cracks that are {sizes} are found in 90 % of cases in every photo (measured on rendered walls). "
+        "Narrower and wider cracks are missed more often."
+    )
 
 
 def _numbers(material: InspectionMaterial) -> Tiles:

@@ -23,7 +23,7 @@ from drywallqa.inference.manifest import Record
 from drywallqa.inference.outputs import Output
 from drywallqa.inference.plan import PhotoOutcome, PlannedPhoto, RunPlan
 from drywallqa.inference.prediction import Prediction
-from drywallqa.inspection.detection_limit import detection_limit
+from drywallqa.inspection.detection_limit import DetectionRange, detection_range
 from drywallqa.inspection.finding_pieces import Rings
 from drywallqa.inspection.finding_search import measure_outline, search_findings
 from drywallqa.inspection.ledger import Ledger, Observation, PhotoRecord, Place, Visit
@@ -205,11 +205,11 @@ class PhotoReader:
         scale, problem = self._scale_or_problem(item.path, found)
         refused = "; ".join(remark for sightings in found.values() for remark in sightings.remarks)
         quality = tuple(dict.fromkeys(note for record in outcome.records for note in record["quality"]))
-        limit = None if quality or "crack" not in found else self._detection_limit(about)
+        shown = None if quality or "crack" not in found else self._detection_range(about)
         record = PhotoRecord(
             path, place.id, about["source_sha256"], about["width"], about["height"], quality,
-            scale_record(scale) if scale else None, limit, refused=refused,
-            notes=(problem,) if problem else (),
+            scale_record(scale) if scale else None, shown.narrowest.high if shown else None,
+            shown.widest if shown else None, refused, (problem,) if problem else (),
         )  # fmt: skip
         if refused or problem:
             problems = "; ".join(filter(None, (refused, problem)))
@@ -244,13 +244,12 @@ class PhotoReader:
             reason = _without_path(str(error), path)
             return None, f"no scale was found, so sizes are in pixels only: {reason}"
 
-    def _detection_limit(self, about: Record) -> float | None:
-        """Return the narrowest width in px that is surely found; None if it is unknown for these options."""
+    def _detection_range(self, about: Record) -> DetectionRange | None:
+        """Return the widths that are found reliably; None if they are unknown for these options."""
         options = self._plan.options.segment
         if options.threshold != "auto" or options.scale != "auto":
             return None
-        limit = detection_limit(self._bundle.name, self._bundle.window, about["height"], about["width"])
-        return limit.high if limit else None
+        return detection_range(self._bundle.name, self._bundle.window, about["height"], about["width"])
 
     def _scale_of(self, path: Path, found: dict[str, Sightings]) -> Scale | None:
         joints = [
