@@ -3,15 +3,16 @@
     python tools/measure_widths.py calibrate [--count 1500] [--out bench-output/widths]
     python tools/measure_widths.py test [--count 1500]
     python tools/measure_widths.py real [--part dev] [--data ../shared/data/elsewhere]
+    python tools/measure_widths.py by-eye [--data ../shared/data/elsewhere]
     python tools/measure_widths.py limits [--bundle compact] [--small 165] [--large 45] [--part dev]
     python tools/measure_widths.py tables
 
 `calibrate` renders cracks of known geometry and writes inspection/width_calibration.json. `test` does the
 same with other seeds and surfaces, and prints errors and coverage. Both continue after an interruption. `fit`
-and `tables` do their last step with what was measured so far. `real` compares widths with labels of real
-photos. `limits` measures which cracks a bundle finds, and writes inspection/detection_limits.json. It uses
-`--small` rendered photos for the whole view, `--large` for the closer views, and the labels of real photos.
-`--count` is the number of cracks per width class of the other actions.
+and `tables` do their last step with what was measured so far. `--count` is the number of cracks per width
+class. `real` compares widths with labels of real photos, and `by-eye` compares both with widths that a person
+read. `limits` measures which cracks a bundle finds, and writes inspection/detection_limits.json. It uses
+`--small` rendered photos for the whole view, `--large` for the closer views, and labels of real photos.
 """
 
 from __future__ import annotations
@@ -50,10 +51,12 @@ from drywallqa.evaluation.width_accuracy import (
     fit_calibration,
     length_bias,
 )
+from drywallqa.evaluation.widths_by_eye import by_eye_table, compare_by_eye
 from drywallqa.inspection.crack_sizes import CALIBRATION_FILE
 from drywallqa.inspection.detection_limit import LIMITS_FILE, View, view_of
 
 PACKAGE = Path(drywallqa.__file__).parent
+BY_EYE = Path(__file__).parents[1] / "benchmarks" / "widths_by_eye.csv"
 PROMPT = "segment crack"
 
 
@@ -130,6 +133,13 @@ def real(options: argparse.Namespace) -> None:
             for outlines in (None, segment):
                 found += compare_photo(photo, pixels, label, outlines)
         print(f"\n{name}, {options.part}\n\n{labelled_table(found)}", flush=True)
+
+
+def by_eye(options: argparse.Namespace) -> None:
+    """Compare labels and measured widths with widths that a person read from grey profiles."""
+    places = list(compare_by_eye(BY_EYE, options.data))
+    for name in WIDTH_SETS:
+        print(f"\n{by_eye_table([one for one in places if one.place.startswith(name)])}")
 
 
 def limits(options: argparse.Namespace) -> None:
@@ -224,6 +234,7 @@ ACTIONS: dict[str, Callable[[argparse.Namespace], None]] = {
     "test": test,
     "tables": tables,
     "real": real,
+    "by-eye": by_eye,
     "limits": limits,
 }
 

@@ -63,7 +63,7 @@ def test_html__every_finding_in_the_table_and_every_photo_shown(made: tuple[Path
     said = words(page)
     for photo in ledger.visits[0].photos:
         assert photo.path.rpartition("/")[2] in said
-    assert "Detected cracks: 0.62 mm to 3.1 mm wide (1.5 px to 8 px)" in said
+    assert "Detected cracks: 0.62 mm to 3.07 mm wide (1.5 px to 8 px wide)" in said
 
 
 def test_html__verdict_comes_first(made: tuple[Path, Ledger]) -> None:
@@ -117,7 +117,7 @@ def test_imperial__fractions_beside_decimals(made: tuple[Path, Ledger]) -> None:
 def test_nothing_found__names_the_narrowest_crack(tmp_path: Path) -> None:
     ledger = replace(inspected(tmp_path, 1, SMALL), findings=())
     said = words(write(ledger, tmp_path))
-    assert "Nothing was found in 1 photo. Cracks that are 0.62 mm to 3.1 mm wide are found in 90 %" in said
+    assert "Nothing was found in 1 photo. Cracks that are 0.62 mm to 3.07 mm wide are found in 90 %" in said
     assert "Narrower and wider cracks are missed more often." in said
     unknown = words(write(changed_photo(ledger, 0, detection_limit_px=None), tmp_path))
     assert "It is unknown which cracks would have been found." in unknown
