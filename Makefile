@@ -148,7 +148,7 @@ benchmark-widths: $(DEVELOPMENT)
 calibrate-widths: $(DEVELOPMENT)
 	time $(BIN)/python tools/measure_widths.py calibrate --count $(WIDTHS)
 	for bundle in compact swift; do \
-		$(BIN)/python tools/measure_widths.py limits --count $(WIDTHS) --bundle $$bundle || exit 1; \
+		$(BIN)/python tools/measure_widths.py limits --bundle $$bundle || exit 1; \
 	done
 
 SCALE ?= 1

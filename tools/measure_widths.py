@@ -42,7 +42,13 @@ from drywallqa.evaluation.known_findings import (
     measure_walls,
     read_findings,
 )
-from drywallqa.evaluation.labelled_sections import LabelledPhoto, Section, measure_sections, sections_table
+from drywallqa.evaluation.labelled_sections import (
+    LabelledPhoto,
+    Section,
+    measure_sections,
+    narrowest_found,
+    sections_table,
+)
 from drywallqa.evaluation.labelled_widths import WIDTH_SETS, compare_photo, labelled_photos, labelled_table
 from drywallqa.evaluation.width_accuracy import (
     accuracy_table,
@@ -148,8 +154,8 @@ def limits(options: argparse.Namespace) -> None:
     table = json.loads(path.read_text(encoding="utf-8"))
     options.out.mkdir(parents=True, exist_ok=True)
     segment = segment_with(options.bundle)
-    rendered = {view: rendered_hits(options, view, segment) for view in get_args(View)}
     real = list(real_sections(options, segment))
+    rendered = {view: rendered_hits(options, view, segment) for view in get_args(View)}
     views = {}
     for view, hits in rendered.items():
         curve = fit_detection(hits)
@@ -172,12 +178,13 @@ def limits_entry(curve: DetectionCurve) -> dict[str, float]:
 
 
 def real_entry(sections: list[Section]) -> dict[str, float]:
-    """Return the share of found sections of real photos as in the table of the package."""
+    """Return what was found on real photos as in the table of the package."""
     if not sections:
         return {}
     share = sum(section.found for section in sections) / len(sections)
     photos = len({section.photo for section in sections})
-    return {"real_found": round(share, 3), "real_sections": len(sections), "real_photos": photos}
+    entry = {"real_found": round(share, 3), "real_sections": len(sections), "real_photos": photos}
+    return entry | {"real_90": narrowest_found(sections)}
 
 
 def rendered_hits(options: argparse.Namespace, view: View, segment: Segment) -> list[Hit]:

@@ -10,6 +10,7 @@ from drywallqa.evaluation.labelled_sections import (
     Section,
     found_interval,
     measure_sections,
+    narrowest_found,
     sections_table,
 )
 
@@ -57,3 +58,13 @@ def test_the_interval_counts_photos_and_not_sections() -> None:
     few, many = found_interval(sections(4)), found_interval(sections(100))
     assert few[1] - few[0] > 2 * (many[1] - many[0])
     assert many[0] < 0.5 < many[1]
+
+
+def test_narrowest_width_of_which_nine_of_ten_are_found() -> None:
+    def sections(width: float, share: float) -> list[Section]:
+        return [Section("a", "whole", 9.0, width, k < 100 * share) for k in range(100)]
+
+    wide = sections(5.0, 0.95) + sections(7.0, 1.0)
+    assert narrowest_found([*wide, *sections(3.5, 0.9), *sections(2.5, 0.8)]) == 3
+    assert narrowest_found([*wide, *sections(2.5, 0.8)[:9], *sections(1.0, 1.0)]) == 0
+    assert narrowest_found(sections(10.0, 0.5)) == 12

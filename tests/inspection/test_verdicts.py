@@ -151,9 +151,7 @@ def test_nothing_found_names_the_narrowest_crack(mm_per_pixel: float, outcome: s
     photo = photo_of(mm_per_pixel, detection_limit_px=2.0)  # 1.98 or 2.02 mm, against 2 mm
     (verdict,) = judge_photo(photo, load_rule_set("nhbc-9.1"))
     assert verdict.outcome == outcome
-    found = (
-        f"one at least {mm_per_pixel * 2:g} mm wide would have been found in 90 % of cases on rendered walls"
-    )
+    found = f"one that is at least {mm_per_pixel * 2:g} mm wide would have been found in 90 % of cases"
     assert found in verdict.reason
     assert bool(verdict.advice) == (outcome != "pass")
 
@@ -163,7 +161,7 @@ def test_nothing_found_in_a_photo_that_misses_wide_cracks(widest: float, outcome
     photo = photo_of(0.1, detection_widest_px=widest)  # 2.1 or 1.9 mm, against 2 mm
     (verdict,) = judge_photo(photo, load_rule_set("nhbc-9.1"))
     assert verdict.outcome == outcome
-    assert f"one 0.2 mm to {widest / 10:g} mm wide would have been found" in verdict.reason
+    assert f"one that is 0.2 mm to {widest / 10:g} mm wide would have been found" in verdict.reason
     assert verdict.advice == ("" if outcome == "pass" else "look for wide cracks on site")
 
 
@@ -176,7 +174,7 @@ def test_nothing_found_without_scale_or_limit() -> None:
     rules = load_rule_set("nhbc-9.1")
     (verdict,) = judge_photo(photo_of(None), rules)
     assert verdict.outcome == "not assessable"
-    assert "one at least 2 px wide" in verdict.reason
+    assert "one that is at least 2 px wide" in verdict.reason
     (unknown,) = judge_photo(photo_of(0.1, detection_limit_px=None), rules)
     assert unknown.outcome == "not assessable"
     assert "is unknown" in unknown.reason

@@ -63,7 +63,7 @@ def test_html__every_finding_in_the_table_and_every_photo_shown(made: tuple[Path
     said = words(page)
     for photo in ledger.visits[0].photos:
         assert photo.path.rpartition("/")[2] in said
-    assert "Detected cracks: 0.62 mm to 3.07 mm wide (1.5 px to 8 px wide)" in said
+    assert "Detected cracks: 0.62 mm to 3.07 mm wide (1.5 px to 8 px)" in said
 
 
 def test_html__verdict_comes_first(made: tuple[Path, Ledger]) -> None:

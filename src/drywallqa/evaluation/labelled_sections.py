@@ -32,6 +32,7 @@ WIDTH_EDGES = (0.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, float("inf"))
 _SHORTEST = 0.5  # in section lengths; shorter pieces are not counted
 _BESIDE = 3.0  # px, distance between a found line and the label's centre line that still counts
 _LEAST_READ = 5  # points of a found line that a section needs for a reading
+_LEAST_SECTIONS, _ENOUGH = 20, 0.9  # sections in a class, and share of them that must be found
 _DRAWS, _SEED = 2000, 170_004
 
 
@@ -138,6 +139,22 @@ def sections_table(sections: Sequence[Section]) -> str:
     rows.append(f"| no line read | – | – | {_cells(unread)} |")
     rows.append(f"| all | {_cells(sections)} | | |")
     return "\n".join(rows)
+
+
+def narrowest_found(sections: Sequence[Section]) -> float:
+    """Return the width in px from which at least 90 % of the sections are found in each width class.
+
+    Widths are as read. Classes with few sections are skipped. If 90 % are found in no class, the width of the
+    widest class is returned.
+    """
+    read = [(one.read_width, one.found) for one in sections if one.read_width is not None]
+    narrowest = WIDTH_EDGES[-2]
+    for low, high in reversed(list(pairwise(WIDTH_EDGES[:-1]))):
+        own = [found for width, found in read if low <= width < high]
+        if len(own) >= _LEAST_SECTIONS and np.mean(own) < _ENOUGH:
+            break
+        narrowest = low if len(own) >= _LEAST_SECTIONS else narrowest
+    return narrowest
 
 
 def _cells(sections: Sequence[Section]) -> str:

@@ -151,13 +151,15 @@ def labelled_table(findings: Sequence[LabelledFinding]) -> str:
 
 def _labelled_row(source: Source, low: float, high: float, findings: Sequence[LabelledFinding]) -> str:
     numbers = [one for one in findings if one.measured.value is not None]
-    errors = np.array([(one.measured.value or 0.0) - one.truth for one in numbers])
-    points = np.mean([one.point_error for one in numbers]) if numbers else np.nan
     inside = np.mean([one.measured.low <= one.truth <= one.measured.high for one in findings])
-    error, bias = (np.abs(errors).mean(), errors.mean()) if numbers else (np.nan, np.nan)
+    figures = "– | – | –"
+    if numbers:
+        errors = np.array([(one.measured.value or 0.0) - one.truth for one in numbers])
+        points = np.mean([one.point_error for one in numbers])
+        figures = f"{np.abs(errors).mean():.2f} | {errors.mean():+.2f} | {points:.2f}"
     outline = "label, three times too wide" if source == "truth" else "model"
     size = f"{low:g}–{high:g}" if np.isfinite(high) else f"from {low:g}"
     return (
-        f"| {outline} | {size} | {len(findings)} | {len(numbers) / len(findings):.0%} | {error:.2f} "
-        f"| {bias:+.2f} | {points:.2f} | {inside:.0%} |"
+        f"| {outline} | {size} | {len(findings)} | {len(numbers) / len(findings):.0%} | {figures} "
+        f"| {inside:.0%} |"
     )

@@ -2,7 +2,8 @@
 
 `detection_limits.json` contains, for each bundle and view, the width that is found in 90 % of cases on
 rendered walls, and the narrowest and the widest crack for which this holds with 95 % confidence. It also
-contains the share of labelled pieces of cracks that were found on real photos. `evaluation.detection_limits`
+contains the share of labelled pieces of cracks that were found on real photos, and the width from which this
+share is at least 90 %. `evaluation.detection_limits`
 and `evaluation.labelled_sections` measure them.
 """
 
@@ -64,7 +65,12 @@ def detection_range(bundle: str, window: Letterbox, height: int, width: int) -> 
     limits = _limits().get(bundle, {}).get(view)
     if limits is None:
         return None
-    narrowest = Measure(limits["found_90"], 0.0, limits["found_90_sure_95"]).times(scale)
+    least = limits.get("real_90", 0.0)  # reports must not promise more than real photos show
+    narrowest = Measure(max(limits["found_90"], least), 0.0, max(limits["found_90_sure_95"], least)).times(
+        scale
+    )
+    if narrowest.high >= limits["widest_90_sure_95"] * scale:
+        return None
     return DetectionRange(narrowest, limits["widest_90_sure_95"] * scale)
 
 

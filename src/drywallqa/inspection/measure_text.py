@@ -55,9 +55,9 @@ def limit_text(value: float, unit: Unit, system: System = "metric") -> str:
 
 
 def range_text(narrowest: float, widest: float | None, unit: Unit, system: System = "metric") -> str:
-    """Return a range of widths, such as "0.5 mm to 8 mm wide"; "at least 0.5 mm wide" without an end."""
+    """Return a range of widths, such as "0.5 mm to 8 mm"; "at least 0.5 mm" without an end."""
     low = limit_text(narrowest, unit, system)
-    return f"at least {low} wide" if widest is None else f"{low} to {limit_text(widest, unit, system)} wide"
+    return f"at least {low}" if widest is None else f"{low} to {limit_text(widest, unit, system)}"
 
 
 def fraction_of_inch(inches: float) -> str:

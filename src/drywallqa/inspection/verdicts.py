@@ -153,7 +153,7 @@ def _judge_absence(rule: Rule, context: VerdictContext) -> Verdict:
         return Verdict(rule.id, "not assessable", reason)
     widest = photo.detection_widest_px if in_pixels else photo.detection_widest_mm
     sizes = range_text(narrowest, widest, "px" if in_pixels else rule.unit, units)
-    reason = f"{what}; one {sizes} would have been found in 90 % of cases on rendered walls"
+    reason = f"{what}; one that is {sizes} wide would have been found in 90 % of cases on rendered walls"
     if rule.unit == "mm" and photo.scale is None:
         return Verdict(rule.id, "not assessable", f"{reason}, but the photo has no scale", _ADD_SCALE)
     limit = limit_text(rule.acceptable, rule.unit, units)

@@ -44,8 +44,8 @@ def detection_text(record: PhotoRecord, units: System) -> str:
         return "unknown"
     pixels = range_text(record.detection_limit_px, record.detection_widest_px, "px", units)
     if record.detection_limit_mm is None:
-        return pixels
-    return f"{range_text(record.detection_limit_mm, record.detection_widest_mm, 'mm', units)} ({pixels})"
+        return f"{pixels} wide"
+    return f"{range_text(record.detection_limit_mm, record.detection_widest_mm, 'mm', units)} wide ({pixels})"
 
 
 def remark_text(one: Seen, earlier: Observation | None, units: System) -> str:

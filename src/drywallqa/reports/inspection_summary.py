@@ -112,7 +112,7 @@ def overall_limit(material: InspectionMaterial) -> str:
         return "The pages of the photos state which cracks would have been found."
     sizes = range_text(max(lows), min(highs), "mm" if scaled else "px", material.options.units)
     return (
-        f"Cracks that are {sizes} are found in 90 % of cases in every photo (measured on rendered walls). "
+        f"Cracks that are {sizes} wide are found in 90 % of cases in every photo (on rendered walls). "
         "Narrower and wider cracks are missed more often."
     )
 
