@@ -58,6 +58,7 @@ from drywallqa.evaluation.width_accuracy import (
     length_bias,
 )
 from drywallqa.evaluation.widths_by_eye import by_eye_table, compare_by_eye
+from drywallqa.inference.mask_kinds import OUTLINE
 from drywallqa.inspection.crack_sizes import CALIBRATION_FILE
 from drywallqa.inspection.detection_limit import LIMITS_FILE, View, view_of
 
@@ -67,11 +68,9 @@ PROMPT = "segment crack"
 
 
 def segment_with(bundle: str) -> Segment:
-    """Return a function that segments cracks with a bundled model."""
-    segmenter = drywallqa.load(
-        PACKAGE / "bundles" / bundle, threads=1
-    )  # two bundles can then run side by side
-    queries = segmenter.ask(PROMPT)
+    """Return a function that outlines cracks with a bundled model, on one thread."""
+    segmenter = drywallqa.load(PACKAGE / "bundles" / bundle, threads=1)
+    queries = segmenter.ask(PROMPT, options=drywallqa.SegmentOptions(mask=OUTLINE))
 
     def segment(photo):
         prediction = next(iter(segmenter.answer(photo, queries)))
