@@ -53,13 +53,11 @@ def compare_by_eye(table: Path, folder: Path) -> Iterator[WidthByEye]:
     try:
         with table.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
-        places = [
-            (row["set"], row["photo"], *(float(row[key]) for key in ("x", "y", "first_edge", "last_edge")))
-            for row in rows
-        ]
+        names = [(row["set"], row["photo"]) for row in rows]
+        values = [[float(row[key]) for key in ("x", "y", "first_edge", "last_edge")] for row in rows]
     except (OSError, ValueError, KeyError, csv.Error) as error:
         raise DataError(f"{table}: cannot be read as a table of widths ({error!r})") from error
-    for name, photo, x, y, first, last in places:
+    for (name, photo), (x, y, first, last) in zip(names, values, strict=True):
         yield _compare(folder / name, photo, (x, y), last - first)
 
 
