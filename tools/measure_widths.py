@@ -43,7 +43,7 @@ from drywallqa.evaluation.known_findings import (
     read_findings,
 )
 from drywallqa.evaluation.labelled_sections import (
-    LabelledPhoto,
+    LabelledWall,
     Section,
     measure_sections,
     narrowest_found,
@@ -206,7 +206,7 @@ def real_sections(options: argparse.Namespace, segment: Segment) -> Iterator[Sec
         mask, _ = segment(photo)
         append(
             path,
-            [asdict(one) for one in measure_sections(LabelledPhoto(name, photo, label, view, scale), mask)],
+            [asdict(one) for one in measure_sections(LabelledWall(name, photo, label, view, scale), mask)],
         )
         print(name, flush=True)
     for row in read_rows(path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from drywallqa.evaluation.labelled_sections import (
-    LabelledPhoto,
+    LabelledWall,
     Section,
     found_interval,
     measure_sections,
@@ -15,14 +15,14 @@ from drywallqa.evaluation.labelled_sections import (
 )
 
 
-def _wall(scale: float = 1.0) -> LabelledPhoto:
+def _wall(scale: float = 1.0) -> LabelledWall:
     """Return a photo with a horizontal dark crack that is 6 px wide, and a label that is 10 px wide."""
     label, crack = np.zeros((2, 120, 330), bool)
     label[50:60, 5:325] = True
     crack[52:58, 5:325] = True
     grey = np.where(crack, 70, 180) + np.random.default_rng(0).normal(0, 2, label.shape)
     photo = np.repeat(grey.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
-    return LabelledPhoto("wall.jpg", photo, label, "whole", scale)
+    return LabelledWall("wall.jpg", photo, label, "whole", scale)
 
 
 def test_sections_of_a_crack_that_is_half_found() -> None:
@@ -48,7 +48,7 @@ def test_widths_are_in_the_scale_of_the_limit() -> None:
 
 def test_a_photo_without_a_label_has_no_sections() -> None:
     empty = np.zeros((120, 330), bool)
-    assert list(measure_sections(LabelledPhoto("a", _wall().photo, empty, "whole", 1.0), empty)) == []
+    assert list(measure_sections(LabelledWall("a", _wall().photo, empty, "whole", 1.0), empty)) == []
 
 
 def test_the_interval_counts_photos_and_not_sections() -> None:

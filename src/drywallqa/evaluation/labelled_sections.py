@@ -37,7 +37,7 @@ _DRAWS, _SEED = 2000, 170_004
 
 
 @dataclass(frozen=True, eq=False)
-class LabelledPhoto:
+class LabelledWall:
     """A real photo with the label of its cracks.
 
     Attributes:
@@ -74,7 +74,7 @@ class Section:
     found: bool
 
 
-def measure_sections(wall: LabelledPhoto, mask: Mask) -> Iterator[Section]:
+def measure_sections(wall: LabelledWall, mask: Mask) -> Iterator[Section]:
     """Cut the label of one photo into sections, and check which of them the model's mask [H,W] marks."""
     label, scale = wall.label, wall.scale
     if not label.any():
