@@ -10,8 +10,8 @@
 `calibrate` renders cracks of known geometry and writes inspection/width_calibration.json. `test` does the
 same with other seeds and surfaces, and prints errors and coverage. Both continue after an interruption. `fit`
 and `tables` do their last step with what was measured so far. `--count` is the number of cracks per width
-class. `real` compares widths with labels of real photos, and `by-eye` compares both with widths that a person
-read. `limits` measures which cracks a bundle finds, and writes inspection/detection_limits.json. It uses
+class. `real` compares widths with labels of real photos, and `by-eye` compares both with widths that were
+read by eye. `limits` measures which cracks a bundle finds, and writes inspection/detection_limits.json. It uses
 `--small` rendered photos for the whole view, `--large` for the closer views, and labels of real photos.
 """
 
@@ -141,7 +141,7 @@ def real(options: argparse.Namespace) -> None:
 
 
 def by_eye(options: argparse.Namespace) -> None:
-    """Compare labels and measured widths with widths that a person read from grey profiles."""
+    """Compare labels and measured widths with widths that were read by eye from grey profiles."""
     places = list(compare_by_eye(BY_EYE, options.data))
     for name in WIDTH_SETS:
         print(f"\n{by_eye_table([one for one in places if one.place.startswith(name)])}")

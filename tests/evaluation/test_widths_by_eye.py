@@ -1,4 +1,4 @@
-"""Widths that a person read from grey profiles."""
+"""Widths that were read by eye from grey profiles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compare crack widths that a person read from grey profiles with labels and with measured widths."""
+"""Compare crack widths that were read by eye from grey profiles with labels and with measured widths."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class WidthByEye:
 
     Attributes:
         place: Name of the set, name of the photo, x and y in px.
-        by_eye: Distance in px between the two half-depth crossings that a person read.
+        by_eye: Distance in px between the two half-depth crossings, as read by eye.
         label: Width of the label in px; 0 if the line is beside the label.
         measured: Measured width in px; None if no line was found there.
         sigma: Its standard uncertainty in px.
