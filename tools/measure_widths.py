@@ -10,9 +10,9 @@
 `calibrate` renders cracks of known geometry and writes inspection/width_calibration.json. `test` does the
 same with other seeds and surfaces, and prints errors and coverage. Both continue after an interruption. `fit`
 and `tables` do their last step with what was measured so far. `--count` is the number of cracks per width
-class. `real` compares widths with labels of real photos, and `by-eye` compares both with widths that were
-read by eye. `limits` measures which cracks a bundle finds, and writes inspection/detection_limits.json. It uses
-`--small` rendered photos for the whole view, `--large` for the closer views, and labels of real photos.
+class. `real` compares widths with labels of real photos, and `by-eye` compares both with widths
+read by eye. `limits` measures which cracks a bundle finds, and writes inspection/detection_limits.json. It
+uses `--small` rendered photos for the whole view, `--large` for the closer views, and labels of real photos.
 """
 
 from __future__ import annotations
