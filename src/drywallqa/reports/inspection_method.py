@@ -26,7 +26,9 @@ from drywallqa.reports.inspection_material import InspectionMaterial
 
 _ASSESSED = (
     "**Measured**: cracks and joints that a model marks in the photos. Length is measured along the centre "
-    "line, width across it. The 95 % interval covers the uncertainty of the edges, the scale and the tilt.",
+    "line, width across it. The 95 % interval covers the uncertainty of the edges, the scale and the tilt. "
+    "It holds for rendered cracks. On real walls, dirt, stains and chipped edges cause further errors, which "
+    "the interval does not contain: measure on site where a width decides.",
     "**Verdict**: a rule passes if the whole interval is within its limit. It fails if the whole interval "
     "exceeds the limit. Otherwise the verdict is “monitor”, or “not assessable” if the photo is too coarse "
     "for the limit.",
