@@ -82,5 +82,5 @@ def test_plane__horizon_in_the_photo_is_refused() -> None:
 
 @pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])
 def test_scale__zero_or_negative_is_refused(value: float) -> None:
-    with pytest.raises(ScaleError, match="is not above zero; write a positive number"):
+    with pytest.raises(ScaleError, match=r"is not (above zero|a finite number); write a positive number"):
         Scale(value, 0.01, "typed")
