@@ -14,7 +14,7 @@ from drywallqa.imaging.camera_tags import CameraTags, read_camera_tags
 def written(folder: Path, **tags: object) -> Path:
     image = Image.new("RGB", (40, 30))
     exif = Image.Exif()
-    exif.get_ifd(ExifTags.IFD.Exif).update({ExifTags.Base[name]: value for name, value in tags.items()})
+    exif[ExifTags.IFD.Exif] = {ExifTags.Base[name]: value for name, value in tags.items()}
     image.save(folder / "photo.jpg", exif=exif)
     return folder / "photo.jpg"
 

@@ -11,7 +11,7 @@ from drywallqa.imaging.photo_position import read_position
 def photo(path: Path, gps: dict[int, object] | None) -> Path:
     exif = Image.Exif()
     if gps is not None:
-        exif.get_ifd(ExifTags.IFD.GPSInfo).update(gps)
+        exif[ExifTags.IFD.GPSInfo] = gps
     Image.new("RGB", (40, 40)).save(path, exif=exif)
     return path
 

@@ -166,7 +166,7 @@ def test_owner_data__only_if_given(made: tuple[Path, Ledger]) -> None:
     path = folder / ledger.visits[0].photos[0].path
     path.parent.mkdir(parents=True, exist_ok=True)
     exif = Image.Exif()
-    exif.get_ifd(ExifTags.IFD.GPSInfo).update({1: "N", 2: (52.0, 6.0, 0.0), 3: "W", 4: (4.0, 12.0, 0.0)})
+    exif[ExifTags.IFD.GPSInfo] = {1: "N", 2: (52.0, 6.0, 0.0), 3: "W", 4: (4.0, 12.0, 0.0)}
     Image.new("RGB", (40, 40)).save(path, exif=exif)
     assert "52.1" not in words(write(ledger, folder))
     given = words(write(ledger, folder, client="Ann Owner", with_gps=True))
