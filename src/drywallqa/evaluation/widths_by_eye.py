@@ -14,6 +14,7 @@ from drywallqa.evaluation.labelled_widths import label_widths
 from drywallqa.imaging import mask_files, photos
 from drywallqa.imaging.line_search import find_lines
 from drywallqa.imaging.morphology import dilate, mean_width
+from drywallqa.inspection.measures import NORMAL_95
 
 _AROUND = 320  # px of the photo on each side of a place in which lines are searched
 _NEAREST = 12.0  # px, distance from a place to the points of a line that count
@@ -83,7 +84,7 @@ def by_eye_table(places: Sequence[WidthByEye]) -> str:
     """Return a Markdown table of all places, with the errors of labels and of measured widths."""
     rows = ["| place | by eye (px) | label (px) | measured (px) |", "|---|---:|---:|---:|"]
     for one in places:
-        measured = "no line" if one.measured is None else f"{one.measured:.1f} ± {1.96 * one.sigma:.1f}"
+        measured = "no line" if one.measured is None else f"{one.measured:.1f} ± {NORMAL_95 * one.sigma:.1f}"
         rows.append(f"| {one.place} | {one.by_eye:.1f} | {one.label:.1f} | {measured} |")
     known = [one for one in places if one.measured is not None]
     for name, values in (

@@ -53,12 +53,16 @@ def visible_stretches(seen: NDArray[np.bool_], unit: float) -> list[tuple[int, i
     Gaps of up to 24 px at 640 are bridged. Stretches with less than 12 px at 640, or less than 60 % of a
     short path, are dropped.
     """
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], seen.astype(np.int8), [0]])))
     joined: list[list[int]] = []
-    for first, last in edges.reshape(-1, 2).tolist():
+    for first, last in true_runs(seen).tolist():
         if joined and first - joined[-1][1] <= _GAP * unit:
             joined[-1][1] = last
         else:
             joined.append([first, last])
     least = min(_LEAST * unit, max(4, 0.6 * len(seen)))
     return [(first, last) for first, last in joined if seen[first:last].sum() >= least]
+
+
+def true_runs(chosen: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return the first and last index (exclusive) of each run of True in an array [N], [K,2]."""
+    return np.flatnonzero(np.diff(np.concatenate([[0], chosen.astype(np.int8), [0]]))).reshape(-1, 2)

@@ -59,7 +59,7 @@ def safe_stem(image_id: str) -> str:
     """
     stem = _NOT_IN_WINDOWS.sub("_", image_id.encode("utf-8", "replace").decode("utf-8"))
     stem = _DEVICES.sub(lambda match: match.group() + "_", stem) or "_"
-    return stem if stem == image_id else f"{stem}-{_digest(image_id)}"
+    return stem if stem == image_id else f"{stem}-{name_digest(image_id)}"
 
 
 def free_name(start: str, is_free: Callable[[str], bool]) -> str:
@@ -86,7 +86,7 @@ def slug_of(prompt: str) -> str:
     slug = re.sub(r"[^A-Za-z0-9-]+", "_", prompt)
     # A space at either end would add a `_` to the `__` between photo and prompt.
     lossless = slug.replace("_", " ") == prompt == prompt.lower().strip() != ""
-    return slug if lossless and not _LIKE_A_DIGEST.search(slug) else f"{slug}-{_digest(prompt)}"
+    return slug if lossless and not _LIKE_A_DIGEST.search(slug) else f"{slug}-{name_digest(prompt)}"
 
 
 def _shorten(text: str, limit: int, whole: str) -> str:
@@ -94,10 +94,11 @@ def _shorten(text: str, limit: int, whole: str) -> str:
     if len(text.encode()) <= limit:
         return text
     head = text.encode()[: limit - 9].decode("utf-8", "ignore")
-    return f"{head}-{_digest(whole)}"
+    return f"{head}-{name_digest(whole)}"
 
 
-def _digest(text: str) -> str:
+def name_digest(text: str) -> str:
+    """Return the first 8 hex digits of a text's SHA-256, which tell shortened names apart."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 

@@ -10,6 +10,7 @@ from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,9 @@ from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.queries import PromptQueries, PromptQuery, SegmentOptions
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.onnx_session import available_threads
+
+if TYPE_CHECKING:
+    from drywallqa.inference.wrapped_model import RunnableBundle
 
 MANY = 16  # minimum number of photos for which reopening the model with fewer threads saves time
 MOST = 4  # maximum number of photos at a time; each one needs memory for its pixels and masks
@@ -197,6 +201,11 @@ def is_fatal(error: BaseException) -> bool:
     return isinstance(error.__cause__, OSError) and error.__cause__.errno in _FATAL
 
 
+def model_digest(bundle: RunnableBundle) -> str:
+    """Return the SHA-256 of the hashes of all files of a bundle."""
+    return hashlib.sha256(repr(sorted(bundle.files.items())).encode()).hexdigest()
+
+
 def queries_for(
     segmenter: Segmenter, prompts: Sequence[str], options: SegmentOptions
 ) -> tuple[PromptQueries, Mapping[str, str]]:
@@ -208,7 +217,7 @@ def queries_for(
     """
     queries, marks = segmenter.ask(prompts, options=options), {}
     bundle, runtime = segmenter.bundle, segmenter.options
-    fingerprint = hashlib.sha256(repr(sorted(bundle.files.items())).encode()).hexdigest()
+    fingerprint = model_digest(bundle)
     device = runtime.device.partition(":")[0]  # the index of the device does not affect results
     model = [
         f"drywallqa {__version__}",

@@ -21,7 +21,7 @@ DEFAULT_BAND = 40.0  # px at 640
 
 @dataclass(frozen=True)
 class MaskKind:
-    """What a mask shows.
+    """The content of a mask.
 
     Attributes:
         name: "outline": the pixels that the model marks. "crack": the crack's own pixels, between its edges.

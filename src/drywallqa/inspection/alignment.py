@@ -36,7 +36,7 @@ _MOST_STRETCH = 2.5  # ratio of a homography's scales along and across, at a til
 _SCALES = (0.2, 5.0)
 _MOST_PERSPECTIVE = 0.6
 _LEAST_OVERLAP = 0.1  # share of the smaller photo
-# What a certain alignment needs: features that are spread over the photo, or lines that agree in both photos.
+# A certain alignment needs features that are spread over the photo, or lines that agree in both photos.
 # docs/inspection.md states what pairs of different walls reach.
 _LEAST_FEATURES, _LEAST_SPREAD = 15, 0.1
 _CLEAR_FEATURES, _CLEAR_SPREAD = 60, 0.4

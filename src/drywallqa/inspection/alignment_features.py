@@ -44,7 +44,7 @@ class Features:
 
 @dataclass(frozen=True)
 class AlignmentFeatures:
-    """What an alignment compares of one photo.
+    """The features of one photo that an alignment compares.
 
     Attributes:
         size: Height and width in px.

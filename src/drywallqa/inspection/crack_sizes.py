@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from drywallqa.imaging.line_profile import smooth
 from drywallqa.imaging.line_search import CrackLine
+from drywallqa.imaging.line_visibility import true_runs
 from drywallqa.inspection.ledger import Sizes
-from drywallqa.inspection.measures import Measure
+from drywallqa.inspection.measures import NORMAL_95, Measure
 from drywallqa.inspection.scale import Scale
 
 Floats = NDArray[np.float64]
@@ -33,7 +34,6 @@ UNTOLD = ", at most"
 
 Calibration = Mapping[str, Mapping[str, Sequence[float]]]
 
-_COVERED = 1.96  # standard deviations of a 95 % interval
 _LEAST_CERTAIN = 0.2  # relative uncertainty above which a width is stated only as "at most"
 _END_SIGMA, _END_SIGMA_WIDTHS = 0.6, 0.08  # uncertainty of the place of a free end, in px and in widths
 _LENGTH_SIGMA = 0.002  # relative uncertainty of a length
@@ -157,10 +157,10 @@ def largest_width(widths: Floats, kept: NDArray[np.bool_]) -> tuple[float, int]:
 
 def _longest_run(chosen: NDArray[np.bool_]) -> tuple[int, int]:
     """Return the first and last index (exclusive) of the longest run of chosen points."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], chosen.astype(np.int8), [0]]))).reshape(-1, 2)
-    if not len(edges):
+    runs = true_runs(chosen)
+    if not len(runs):
         return 0, 0
-    first, last = edges[np.argmax(edges[:, 1] - edges[:, 0])].tolist()
+    first, last = runs[np.argmax(runs[:, 1] - runs[:, 0])].tolist()
     return first, last
 
 
@@ -210,8 +210,8 @@ def calibrated(name: str, raw: RawSizes, table: Calibration, relative: float = 0
         for part in ("middle", "low", "high")
     )
     middle = max(middle, 0.0)
-    low = middle - math.hypot(max(middle - low, 0.0), _COVERED * relative * middle)
-    high = middle + math.hypot(max(high - middle, 0.0), _COVERED * relative * middle)
+    low = middle - math.hypot(max(middle - low, 0.0), NORMAL_95 * relative * middle)
+    high = middle + math.hypot(max(high - middle, 0.0), NORMAL_95 * relative * middle)
     if not raw.told and name != "length":
         return Measure(None, 0.0, high)
     return Measure(middle, max(0.0, low), high)

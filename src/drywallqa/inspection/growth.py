@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 
 from drywallqa.inspection.finding_overlap import LinePath, distances, path_of
 from drywallqa.inspection.ledger import Observation, Unit
-from drywallqa.inspection.measures import Measure
+from drywallqa.inspection.measures import NORMAL_95, Measure
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-_NORMAL_95 = 1.96
 _BLOCK = 12  # px; widths nearer to each other are not independent
 
 
@@ -85,7 +84,7 @@ def width_difference(
         low, high = later.low - earlier.high, later.high - earlier.low
         return Difference("px", earlier.high, later.low, low, low, high) if proven else None
     change = after.widths[common] - before.widths[index[common]]
-    half = _NORMAL_95 * float(
+    half = NORMAL_95 * float(
         np.hypot(np.hypot(_sigma_of(earlier), _sigma_of(later)), _spread(change, after.step))
     )
     value = float(change.mean())
@@ -108,7 +107,7 @@ def length_difference(
     """
     value = float(fresh.sum()) * after.step
     sigmas = _length_sigma(then), _length_sigma(now) * after.length / max(path_of(now).length, 1e-9)
-    half = _NORMAL_95 * float(np.hypot(*sigmas)) + tolerance
+    half = NORMAL_95 * float(np.hypot(*sigmas)) + tolerance
     return Difference("px", before.length, before.length + value, value, value - half, value + half)
 
 
@@ -130,7 +129,7 @@ def _mean_width(pieces: Pieces) -> Measure | None:
 
 def _sigma_of(measure: Measure) -> float:
     """Return the standard uncertainty of a measure, in its unit."""
-    return (measure.high - measure.low) / (2 * _NORMAL_95)
+    return (measure.high - measure.low) / (2 * NORMAL_95)
 
 
 def _factor(now: Pieces, after: LinePath) -> float:

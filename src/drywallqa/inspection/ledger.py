@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from drywallqa.inspection.measures import Measure
+from drywallqa.inspection.measures import NORMAL_95, Measure
 
 SCHEMA = 1
 
@@ -114,14 +114,14 @@ class PhotoRecord:
         """The detection limit in mm at the upper end of the scale's 95 % interval; None if unknown."""
         if self.scale is None or self.detection_limit_px is None:
             return None
-        return self.detection_limit_px * self.scale.mm_per_pixel * (1 + 1.96 * self.scale.relative_sigma)
+        return self.detection_limit_px * self.scale.mm_per_pixel * (1 + NORMAL_95 * self.scale.relative_sigma)
 
     @property
     def detection_widest_mm(self) -> float | None:
         """The widest such crack in mm at the lower end of the scale's 95 % interval; None if unknown."""
         if self.scale is None or self.detection_widest_px is None:
             return None
-        least = max(0.0, 1 - 1.96 * self.scale.relative_sigma)
+        least = max(0.0, 1 - NORMAL_95 * self.scale.relative_sigma)
         return self.detection_widest_px * self.scale.mm_per_pixel * least
 
 

@@ -6,11 +6,9 @@ import math
 
 from drywallqa.inspection.crack_sizes import crack_sizes, factors_across, steps_along
 from drywallqa.inspection.ledger import Sizes
-from drywallqa.inspection.measures import Measure
+from drywallqa.inspection.measures import NORMAL_95, Measure
 from drywallqa.inspection.scale import Scale
 from drywallqa.inspection.sightings import JointExtent, Sighting
-
-_COVERED = 1.96  # standard deviations of a 95 % interval
 
 
 def sizes_of(sighting: Sighting, scale: Scale | None) -> Sizes | None:
@@ -34,7 +32,7 @@ def _joint_sizes(sighting: Sighting, joint: JointExtent, scale: Scale | None) ->
     along = float(steps_along(joint.ends, scale).sum() / max(1e-9, steps_along(joint.ends, None).sum()))
     relative = 0.0 if scale is None else scale.relative_sigma_of(joint.ends)
     length, width, area = joint.open_length * along, joint.width * across, sighting.area * along * across
-    most = Measure(None, 0.0, width * (1 + _COVERED * relative))
+    most = Measure(None, 0.0, width * (1 + NORMAL_95 * relative))
     return Sizes(
         "px" if scale is None else "mm",
         _interval(length, math.hypot(width / 2, relative * length)),
@@ -44,4 +42,4 @@ def _joint_sizes(sighting: Sighting, joint: JointExtent, scale: Scale | None) ->
 
 
 def _interval(value: float, sigma: float) -> Measure:
-    return Measure(value, max(0.0, value - _COVERED * sigma), value + _COVERED * sigma)
+    return Measure(value, max(0.0, value - NORMAL_95 * sigma), value + NORMAL_95 * sigma)

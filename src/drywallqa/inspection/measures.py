@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+NORMAL_95 = 1.96
+"""Half of a 95 % interval of a normal distribution, in standard deviations."""
+
 
 @dataclass(frozen=True)
 class Measure:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from drywallqa.inspection.ledger import Observation, Outcome, PhotoRecord, Verdict
 from drywallqa.inspection.measure_text import System, limit_text, measure_text, range_text
-from drywallqa.inspection.measures import Measure
+from drywallqa.inspection.measures import NORMAL_95, Measure
 from drywallqa.inspection.rules import QUANTITIES, Rule, RuleSet
 from drywallqa.inspection.several_findings import WideFindings
 
@@ -180,7 +180,7 @@ def _advice_if_too_coarse(limit: float, rule: Rule, context: VerdictContext) -> 
     if rule.unit == "px":
         return f"use a limit of at least {needed_px:g} px" if limit < needed_px else ""
     assert photo.scale is not None, "sizes in mm need a scale"
-    needed_scale = limit / (needed_px * (1 + 1.96 * photo.scale.relative_sigma))
+    needed_scale = limit / (needed_px * (1 + NORMAL_95 * photo.scale.relative_sigma))
     if photo.scale.mm_per_pixel <= needed_scale:
         return ""
     unit, factor = ("ft", _FEET_PER_METRE) if context.units == "imperial" else ("m", 1.0)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from drywallqa.inspection.ledger import Observation
 from drywallqa.inspection.measure_text import length_text
+from drywallqa.inspection.measures import NORMAL_95
 from drywallqa.reports.document import (
     Badge,
     Banner,
@@ -118,7 +119,7 @@ class _PhotoPages:
         parts = [f"{record.width} × {record.height} px"]
         if record.scale:
             per_pixel = length_text(record.scale.mm_per_pixel, "mm", self.units)
-            spread = f"{1.96 * record.scale.relative_sigma:.1%}"
+            spread = f"{NORMAL_95 * record.scale.relative_sigma:.1%}"
             parts.append(f"{per_pixel} per pixel ± {spread} ({escape(record.scale.source)})")
         else:
             parts.append("no scale, so sizes are in pixels")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from drywallqa.files import write_whole
-from drywallqa.imaging.mask_files import safe_stem
+from drywallqa.imaging.mask_files import name_digest, safe_stem
 from drywallqa.inspection.ledger import Ledger, Observation
 from drywallqa.inspection.visit_changes import Change, FindingChange
 from drywallqa.inspection.visits import PhotoPair
@@ -88,8 +87,8 @@ def write_comparison_picture(
         offset = place * (width + _GAP)
         whole.paste(canvas, (offset, _HEAD))
         ImageDraw.Draw(whole).text((offset + 4, 8), fit_text(title, _TEXT, width - 8), BLACK, font(_TEXT))
-    digest = hashlib.sha256(f"{pair.first.path}\n{pair.second.path}".encode("utf-8", "surrogatepass"))
-    name = f"{PICTURES}/{safe_stem(Path(pair.second.path).stem)[:60]}-{digest.hexdigest()[:8]}.jpg"
+    digest = name_digest(f"{pair.first.path}\n{pair.second.path}")
+    name = f"{PICTURES}/{safe_stem(Path(pair.second.path).stem)[:60]}-{digest}.jpg"
     write_whole(folder / name, image_bytes(whole, "JPEG", quality=88))
     return ComparisonPicture(name, pair.first.path, pair.second.path)
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from drywallqa.files import write_whole
-from drywallqa.imaging.mask_files import safe_stem
+from drywallqa.imaging.mask_files import name_digest, safe_stem
 from drywallqa.inspection.ledger import Finding, Observation, Outcome, PhotoRecord
 from drywallqa.inspection.ledger_verdicts import OUTCOME_ORDER, worst_outcome
 from drywallqa.inspection.measure_text import System
@@ -112,7 +111,7 @@ def close_up_name(photo: str, number: int) -> str:
 
 def _stem(photo: str) -> str:
     name = safe_stem(Path(photo).stem).encode()[:80].decode("utf-8", "ignore")
-    return f"{name}-{hashlib.sha256(photo.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+    return f"{name}-{name_digest(photo)}"
 
 
 def write_inspection_pictures(

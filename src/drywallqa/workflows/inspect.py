@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 from drywallqa.errors import ConfigError, DataError, OutputError
 from drywallqa.files import check_folder
 from drywallqa.imaging.photo_search import absolute_path, folder_below
-from drywallqa.inference.batch_run import segment_plan
+from drywallqa.inference.batch_run import model_digest, segment_plan
 from drywallqa.inference.mask_kinds import OUTLINE
 from drywallqa.inference.plan import PhotoOutcome, RunOptions, RunPlan, make_plan
 from drywallqa.inference.queries import SegmentOptions, concept_of
@@ -194,7 +193,7 @@ def _visit_of(ledger: Ledger, bundle: RunnableBundle, options: InspectOptions) -
         date=day,
         reviewer=kept if options.reviewer is None else options.reviewer,
         model=f"{bundle.name} {bundle.version}",
-        model_digest=hashlib.sha256(repr(sorted(bundle.files.items())).encode()).hexdigest(),
+        model_digest=model_digest(bundle),
         folder="" if new else last.folder,
     )
 
